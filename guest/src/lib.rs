@@ -1,0 +1,11 @@
+//! The SCIM 2.0 protocol core of scimwell (RFC 7643, RFC 7644): a pure function from a request to a response, over a store.
+
+pub mod compat;
+pub mod error;
+pub mod filter;
+pub mod http;
+pub mod limits;
+pub mod patch;
+pub mod resource;
+pub mod schema;
+pub mod store;

@@ -1,0 +1,37 @@
+//! Every number that a client could otherwise drive up, in one place.
+
+/// Most bytes of a `filter` parameter, a PATCH path or a `sortBy`.
+pub const FILTER_BYTES: usize = 16 * 1024;
+/// Deepest nesting of parentheses, `not` and value filters.
+pub const FILTER_DEPTH: usize = 32;
+/// Most comparisons in one filter.
+pub const FILTER_TERMS: usize = 256;
+/// Deepest nesting of a JSON body. SCIM itself needs five levels (RFC 7643 §2.3.8 forbids complex in complex).
+pub const JSON_DEPTH: usize = 32;
+/// Most operations in one PATCH request.
+pub const PATCH_OPERATIONS: usize = 10_000;
+/// Most bytes of one stored document: a store takes values of 1 MiB.
+pub const DOCUMENT_BYTES: usize = 384 * 1024;
+/// Most bytes of a value of an attribute with `uniqueness`, so that it fits a key.
+pub const UNIQUE_VALUE_BYTES: usize = 512;
+/// Bytes of a value kept in a secondary index key; the document decides beyond them.
+pub const INDEX_VALUE_BYTES: usize = 256;
+/// Resources in a page where the client names no `count`.
+pub const DEFAULT_PAGE: usize = 100;
+/// Most resources in a page (`filter.maxResults` of ServiceProviderConfig).
+pub const MAX_PAGE: usize = 1_000;
+/// Entries read from the store in one call while walking a range.
+pub const SCAN_BATCH: u32 = 1_000;
+/// How often a transaction that lost a race runs again before 503.
+pub const COMMIT_ATTEMPTS: usize = 64;
+/// A PATCH answers 204 instead of the whole resource where more edges than this would have to be read for it
+/// (RFC 7644 §3.5.2 allows either), so that the cost follows the change.
+pub const PATCH_REPLY_EDGES: u64 = 100;
+/// Edges of deleted resources swept in one maintenance step.
+pub const SWEEP_EDGES: u32 = 500;
+/// Member ids in one log record; longer lists continue in the next.
+pub const LOG_MEMBERS: usize = 10_000;
+/// Deepest nesting of groups followed for `User.groups`.
+pub const GROUP_DEPTH: usize = 16;
+/// Seconds that a client is asked to wait after 503.
+pub const RETRY_AFTER_SECONDS: u32 = 1;

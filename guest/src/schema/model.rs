@@ -1,0 +1,207 @@
+//! The attribute model of RFC 7643 §2 and §7 as data. Nothing here knows a concrete attribute.
+
+use std::borrow::Cow;
+
+/// Text that is static for the built-in schemas and owned for a tenant's own.
+pub type Text = Cow<'static, str>;
+
+/// A list that is static for the built-in schemas and owned for a tenant's own.
+pub type List<T> = Cow<'static, [T]>;
+
+/// `type` (RFC 7643 §2.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Type {
+    /// JSON string.
+    String,
+    /// JSON true or false.
+    Boolean,
+    /// JSON number with a fraction.
+    Decimal,
+    /// JSON number without a fraction.
+    Integer,
+    /// JSON string holding an `xsd:dateTime`.
+    DateTime,
+    /// JSON string in base64.
+    Binary,
+    /// JSON string holding a URI.
+    Reference,
+    /// JSON object of sub-attributes.
+    Complex,
+}
+
+/// `mutability` (RFC 7643 §7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutability {
+    /// The server's own; ignored where a client sends it.
+    ReadOnly,
+    /// The client may change it at any time.
+    ReadWrite,
+    /// Set once, at creation or by the first change.
+    Immutable,
+    /// Never returned or compared.
+    WriteOnly,
+}
+
+/// `returned` (RFC 7643 §7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Returned {
+    /// Whatever `attributes` and `excludedAttributes` say.
+    Always,
+    /// In no response.
+    Never,
+    /// Unless `attributes` leaves it out or `excludedAttributes` names it.
+    Default,
+    /// Only where `attributes` names it.
+    Request,
+}
+
+/// `uniqueness` (RFC 7643 §7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Uniqueness {
+    /// Any number of resources may share a value.
+    None,
+    /// Unique among the tenant's resources of one type.
+    Server,
+    /// Unique everywhere; kept as `Server` is, since a tenant is all that the server sees.
+    Global,
+}
+
+/// Where an attribute's values live. Off the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// In the resource's document.
+    Document,
+    /// One key an edge from this resource to its members: the writable side (`Group.members`).
+    Members,
+    /// The same edges seen from the member: the computed side (`User.groups`).
+    Memberships,
+}
+
+/// One attribute or sub-attribute.
+#[derive(Clone, Debug)]
+pub struct Attribute {
+    /// In its canonical spelling; compared without case (RFC 7643 §2.1).
+    pub name: Text,
+    /// Data type.
+    pub kind: Type,
+    /// A JSON array of values.
+    pub multi_valued: bool,
+    /// For discovery.
+    pub description: Text,
+    /// A resource must have it.
+    pub required: bool,
+    /// Suggested values (RFC 7643 §7 lets a server accept others; this one does).
+    pub canonical_values: List<Text>,
+    /// Whether comparison and uniqueness respect case.
+    pub case_exact: bool,
+    /// Who may change it, and when.
+    pub mutability: Mutability,
+    /// When it is part of a response.
+    pub returned: Returned,
+    /// Whether values may repeat.
+    pub uniqueness: Uniqueness,
+    /// For `Type::Reference`: resource type names, `external` or `uri`.
+    pub reference_types: List<Text>,
+    /// For `Type::Complex`.
+    pub sub_attributes: List<Attribute>,
+    /// Whether a secondary index serves it. Off the wire.
+    pub indexed: bool,
+    /// Where its values live. Off the wire.
+    pub source: Source,
+}
+
+impl Attribute {
+    /// The sub-attribute called `name`, in any case.
+    pub fn sub_attribute(&self, name: &str) -> Option<&Attribute> {
+        find(&self.sub_attributes, name)
+    }
+
+    /// Whether values compare without regard to case: strings that are not `caseExact`.
+    pub fn folds_case(&self) -> bool {
+        !self.case_exact && matches!(self.kind, Type::String | Type::Reference)
+    }
+}
+
+/// A schema: a URN and the attributes that it defines.
+#[derive(Clone, Debug)]
+pub struct Schema {
+    /// The URN; compared without case.
+    pub id: Text,
+    /// For people.
+    pub name: Text,
+    /// For discovery.
+    pub description: Text,
+    /// Top-level attributes.
+    pub attributes: List<Attribute>,
+}
+
+impl Schema {
+    /// The top-level attribute called `name`, in any case.
+    pub fn attribute(&self, name: &str) -> Option<&Attribute> {
+        find(&self.attributes, name)
+    }
+}
+
+/// An extension of a resource type (RFC 7643 §6).
+#[derive(Clone, Debug)]
+pub struct Extension {
+    /// What it adds, under its URN.
+    pub schema: Schema,
+    /// A resource must carry it.
+    pub required: bool,
+}
+
+/// A resource type (RFC 7643 §6).
+#[derive(Clone, Debug)]
+pub struct ResourceType {
+    /// `User`; also the `id` of its discovery document and part of its keys.
+    pub name: Text,
+    /// Below the base URL: `/Users`.
+    pub endpoint: Text,
+    /// For discovery.
+    pub description: Text,
+    /// The core schema.
+    pub schema: Schema,
+    /// Extensions, in order.
+    pub extensions: List<Extension>,
+}
+
+impl ResourceType {
+    /// The core schema and then the extensions' schemas.
+    pub fn schemas(&self) -> impl Iterator<Item = &Schema> {
+        std::iter::once(&self.schema).chain(self.extensions.iter().map(|e| &e.schema))
+    }
+
+    /// The extension's schema with this URN, in any case.
+    pub fn extension(&self, urn: &str) -> Option<&Schema> {
+        self.extensions.iter().map(|e| &e.schema).find(|s| s.id.eq_ignore_ascii_case(urn))
+    }
+
+    /// The first top-level core attribute with this source.
+    pub fn attribute_from(&self, source: Source) -> Option<&Attribute> {
+        self.schema.attributes.iter().find(|a| a.source == source)
+    }
+}
+
+/// All resource types that a tenant has.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    /// In discovery's order.
+    pub resource_types: List<ResourceType>,
+}
+
+impl Registry {
+    /// The resource type served at `/{segment}`, in any case (clients send `/users`).
+    pub fn by_endpoint(&self, segment: &str) -> Option<&ResourceType> {
+        self.resource_types.iter().find(|t| t.endpoint.trim_start_matches('/').eq_ignore_ascii_case(segment))
+    }
+
+    /// The resource type called `name`, exactly.
+    pub fn by_name(&self, name: &str) -> Option<&ResourceType> {
+        self.resource_types.iter().find(|t| t.name == name)
+    }
+}
+
+fn find<'a>(attributes: &'a [Attribute], name: &str) -> Option<&'a Attribute> {
+    attributes.iter().find(|a| a.name.eq_ignore_ascii_case(name))
+}

@@ -1,0 +1,97 @@
+//! The ordered, transactional key-value store that everything is kept in, as the core sees it (wit/storage.wit).
+//!
+//! Architecture invariant: nothing here knows HTTP, JSON over the wire or a concrete attribute.
+
+/// An opaque key; at most 1 KiB. Keys compare byte by byte.
+pub type Key = Vec<u8>;
+/// An opaque value; at most 1 MiB.
+pub type Value = Vec<u8>;
+
+/// A key and what it maps to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The key.
+    pub key: Key,
+    /// Its value; empty where only keys were asked for.
+    pub value: Value,
+}
+
+/// The keys `start <= key < end`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyRange {
+    /// First key of the range.
+    pub start: Key,
+    /// First key beyond it.
+    pub end: Key,
+}
+
+/// How to walk a range.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ScanOptions {
+    /// Descending instead of ascending order.
+    pub reverse: bool,
+    /// Leave values empty.
+    pub keys_only: bool,
+    /// Entries to pass over first.
+    pub skip: u64,
+    /// Entries to return at most.
+    pub limit: u32,
+}
+
+/// `key` must still map to exactly `expected`; `None` means that it must be absent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// The key looked at.
+    pub key: Key,
+    /// What it must map to.
+    pub expected: Option<Value>,
+}
+
+/// One change of a commit. Mutations apply in the order given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mutation {
+    /// Map the key to the value, whatever was there.
+    Put(Key, Value),
+    /// Remove the key, if it is there.
+    Delete(Key),
+    /// Remove every key of the range.
+    DeleteRange(KeyRange),
+    /// Add to a counter: 8 bytes, little-endian, two's complement; an absent key counts as 0.
+    Add(Key, i64),
+    /// Store the value under the prefix followed by the store's next sequence number.
+    Append(Key, Value),
+}
+
+/// How a commit ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Every check held; every mutation was applied and is durable.
+    Committed,
+    /// A check failed; nothing was applied.
+    Conflict,
+}
+
+/// The store itself failed. A lost race is `Outcome::Conflict`, not an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreError {
+    /// This instance may not use that tenant's store.
+    AccessDenied,
+    /// A key, value or commit exceeds what the store takes.
+    TooLarge,
+    /// Unreachable for now; whether a commit was applied is unknown.
+    Unavailable(String),
+    /// Anything else; for logs only.
+    Other(String),
+}
+
+/// One tenant's store.
+pub trait Store {
+    /// The values of `keys`, in that order.
+    fn get(&self, keys: &[Key]) -> Result<Vec<Option<Value>>, StoreError>;
+    /// The entries of a range; fewer than `limit` means that the range ended.
+    fn scan(&self, range: &KeyRange, options: ScanOptions) -> Result<Vec<Entry>, StoreError>;
+    /// How many keys a range holds.
+    fn count(&self, range: &KeyRange) -> Result<u64, StoreError>;
+    /// Apply all `mutations` if every check holds; all or nothing, durable when it returns.
+    fn commit(&self, checks: &[Check], mutations: &[Mutation]) -> Result<Outcome, StoreError>;
+}
