@@ -1,0 +1,76 @@
+//! Build the components and the server; run the server or the benchmarks.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use xshell::cmd;
+
+use crate::workspace::{WASM_TARGET, Workspace, become_program, say};
+
+/// The guest's two artifacts: the example's file and the component's.
+const COMPONENTS: [(&str, &str); 2] =
+    [("scimwell.wasm", "scimwell.wasm"), ("scimwell_http.wasm", "scimwell-http.wasm")];
+
+/// `cargo xtask build`
+pub(crate) fn build(workspace: &Workspace, arguments: &[String]) -> Result<()> {
+    if let Some(argument) = arguments.first() {
+        bail!("build takes no arguments, found `{argument}`");
+    }
+    components(workspace)?;
+    server(workspace)?;
+    say(format_args!("built {}", workspace.server().display()));
+    Ok(())
+}
+
+/// `cargo xtask serve [arguments]`
+pub(crate) fn serve(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode> {
+    build(workspace, &[])?;
+    let arguments: Vec<OsString> = std::iter::once("serve".into()).chain(arguments.iter().map(Into::into)).collect();
+    become_program(&workspace.server(), &arguments)
+}
+
+/// `cargo xtask bench [--quick] [rows]`
+pub(crate) fn bench(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode> {
+    build(workspace, &[])?;
+    cmd!(workspace.shell, "cargo build --release -p scimwell-tests --bin bench").quiet().run()?;
+    let program = workspace.target.join("release").join(format!("bench{}", std::env::consts::EXE_SUFFIX));
+    become_program(&program, arguments)
+}
+
+/// The guest components, into `target/components/`.
+pub(crate) fn components(workspace: &Workspace) -> Result<()> {
+    workspace.ensure_toolchain(&[])?;
+    cmd!(
+        workspace.shell,
+        "cargo build -p scimwell-guest --examples --features component --target {WASM_TARGET} --profile wasm"
+    )
+    .quiet()
+    .run()
+    .context("the guest components do not build")?;
+    let from = workspace.target.join(WASM_TARGET).join("wasm").join("examples");
+    let to = workspace.components();
+    fs::create_dir_all(&to).with_context(|| format!("cannot create {}", to.display()))?;
+    COMPONENTS.iter().try_for_each(|(example, component)| copy_changed(&from.join(example), &to.join(component)))
+}
+
+/// The server, with the component embedded.
+pub(crate) fn server(workspace: &Workspace) -> Result<()> {
+    cmd!(workspace.shell, "cargo build --release -p scimwell").quiet().run().context("the server does not build")
+}
+
+/// Leaves a file with the same bytes alone: a new time stamp would make cargo compile the host again.
+fn copy_changed(from: &Path, to: &Path) -> Result<()> {
+    let bytes = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
+    if fs::read(to).is_ok_and(|there| there == bytes) {
+        return Ok(());
+    }
+    // Renamed into place, so that a concurrent build never embeds half of a component.
+    let part = to.with_extension("part");
+    fs::write(&part, &bytes).with_context(|| format!("cannot write {}", part.display()))?;
+    fs::rename(&part, to).with_context(|| format!("cannot write {}", to.display()))?;
+    say(format_args!("{} ({} KB)", to.display(), bytes.len() / 1024));
+    Ok(())
+}

@@ -1,0 +1,182 @@
+//! `cargo xtask test`: everything that continuous integration checks.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use xshell::cmd;
+
+use crate::build;
+use crate::steps::Steps;
+use crate::workspace::{WASM_TARGET, Workspace, say};
+
+/// What `pip` installs to run the compliance suite.
+const REQUIREMENTS: &str = include_str!("../scim2-cli.txt");
+
+/// `cargo xtask test`
+pub(crate) fn test(workspace: &Workspace, arguments: &[String]) -> Result<()> {
+    if let Some(argument) = arguments.first() {
+        bail!("test takes no arguments, found `{argument}`; one test runs by `cargo test --release -p … name`");
+    }
+    // Every cargo command uses the release profile: wasmtime is compiled once.
+    let shell = &workspace.shell;
+    let mut steps = Steps::default();
+    steps.run("toolchain", || {
+        workspace.ensure_toolchain(&["fmt", "clippy"])?;
+        Ok(String::new())
+    })?;
+    steps.run("format", || {
+        cmd!(shell, "cargo fmt --all --check").run().context("run `cargo fmt --all`")?;
+        Ok(String::new())
+    })?;
+    steps.run("lint components", || {
+        cmd!(shell, "cargo clippy -p scimwell-guest --examples --features component --target {WASM_TARGET}")
+            .args(["--profile", "wasm", "--", "-D", "warnings"])
+            .run()?;
+        Ok(String::new())
+    })?;
+    steps.run("build components", || {
+        build::components(workspace)?;
+        Ok(String::new())
+    })?;
+    steps.run("lint", || {
+        cmd!(shell, "cargo clippy --release --workspace --all-targets -- -D warnings").run()?;
+        Ok(String::new())
+    })?;
+    steps.run("documentation", || {
+        let _flags = shell.push_env("RUSTDOCFLAGS", "-D warnings");
+        cmd!(shell, "cargo doc --release --workspace --no-deps").run()?;
+        Ok(String::new())
+    })?;
+    steps.run("build server", || {
+        build::server(workspace)?;
+        Ok(String::new())
+    })?;
+    let report = workspace.root.join("target").join("scenarios.txt");
+    steps.run("tests", || {
+        // A report left by an earlier run must not pass for this one's.
+        if report.exists() {
+            fs::remove_file(&report).with_context(|| format!("cannot remove {}", report.display()))?;
+        }
+        cmd!(shell, "cargo test --release --workspace").run()?;
+        Ok(String::new())
+    })?;
+    steps.run("identity provider scenarios", || scenarios(&report))?;
+    steps.run("scim2-cli", || scim2_cli(workspace))?;
+    eprintln!("\nAll passed.\n{}", steps.summary());
+    Ok(())
+}
+
+/// The tests have replayed the scenarios; tell how many passed.
+fn scenarios(report: &PathBuf) -> Result<String> {
+    let text = fs::read_to_string(report)
+        .with_context(|| format!("the scenario test left no report at {}", report.display()))?;
+    eprint!("{text}");
+    Ok(text.lines().last().unwrap_or_default().to_owned())
+}
+
+/// The compliance suite of scim2-cli against a server in memory.
+fn scim2_cli(workspace: &Workspace) -> Result<String> {
+    let scim = install_scim2_cli(workspace)?;
+    let server = Server::start(workspace)?;
+    let url = format!("{}/scim/v2", server.origin);
+    let output = Command::new(scim)
+        .args(["--url", &url, "test", "--verbose"])
+        .env("SCIM_CLI_HEADERS", "Authorization: Bearer xtask")
+        .stdin(Stdio::null())
+        .output()
+        .context("cannot run scim2-cli")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let count = |status: &str| text.lines().filter(|line| line.split(' ').next() == Some(status)).count();
+    let passed = count("SUCCESS");
+    // Neither a failure nor a run that checked nothing may pass.
+    if !output.status.success() || passed == 0 {
+        eprint!("{text}{}", String::from_utf8_lossy(&output.stderr));
+        bail!("scim2-cli found failures against {url} ({passed} checks passed); the output is above");
+    }
+    Ok(format!("{passed} checks pass"))
+}
+
+/// The `scim` command, in a virtual environment under `target/`.
+fn install_scim2_cli(workspace: &Workspace) -> Result<PathBuf> {
+    let shell = &workspace.shell;
+    let venv = workspace.root.join("target").join("scim2-cli");
+    let scim = venv.join("bin").join("scim");
+    let stamp = venv.join("installed.txt");
+    if scim.exists() && fs::read_to_string(&stamp).is_ok_and(|installed| installed == REQUIREMENTS) {
+        return Ok(scim);
+    }
+    say(format_args!("installing scim2-cli from PyPI into {}", venv.display()));
+    if venv.exists() {
+        fs::remove_dir_all(&venv).with_context(|| format!("cannot remove {}", venv.display()))?;
+    }
+    if !create_venv(workspace, &venv) {
+        // Debian and Ubuntu ship Python without the module that makes virtual environments.
+        let packages = ["python3", "python3-venv"];
+        let remedy =
+            "python3 (3.11 or newer) with the venv module is needed for scim2-cli: apt-get install python3-venv";
+        if cmd!(shell, "id -u").quiet().read().is_ok_and(|id| id != "0") {
+            bail!(remedy);
+        }
+        say(format_args!("installing: apt-get install {}", packages.join(" ")));
+        let _noninteractive = shell.push_env("DEBIAN_FRONTEND", "noninteractive");
+        cmd!(shell, "apt-get update -q").run().context(remedy)?;
+        cmd!(shell, "apt-get install -q -y --no-install-recommends {packages...}").run().context(remedy)?;
+        if !create_venv(workspace, &venv) {
+            bail!(remedy);
+        }
+    }
+    let python = venv.join("bin").join("python");
+    let requirements = workspace.root.join("xtask").join("scim2-cli.txt");
+    cmd!(shell, "{python} -m pip install --quiet --disable-pip-version-check --no-input --requirement {requirements}")
+        .run()
+        .context("cannot install scim2-cli; it needs Python 3.11 or newer and access to a PyPI index")?;
+    fs::write(&stamp, REQUIREMENTS).with_context(|| format!("cannot write {}", stamp.display()))?;
+    Ok(scim)
+}
+
+/// Whether `python3 -m venv` made the environment.
+fn create_venv(workspace: &Workspace, venv: &PathBuf) -> bool {
+    cmd!(workspace.shell, "python3 -m venv {venv}").run().is_ok()
+}
+
+/// `scimwell serve --dev` on a free port, for as long as this value lives.
+struct Server {
+    process: Child,
+    /// `http://127.0.0.1:PORT`
+    origin: String,
+}
+
+impl Server {
+    fn start(workspace: &Workspace) -> Result<Self> {
+        let program = workspace.server();
+        let mut process = Command::new(&program)
+            .args(["serve", "--dev", "--token", "xtask", "--listen", "127.0.0.1:0"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot run {}", program.display()))?;
+        let mut lines = BufReader::new(process.stdout.take().context("the server has no stdout")?).lines();
+        let origin = lines
+            .by_ref()
+            .map_while(Result::ok)
+            .find_map(|line| Some(line.split_once("listening on ")?.1.trim().to_owned()));
+        let Some(origin) = origin else {
+            let status = process.wait();
+            bail!("{} ended before it was listening: {status:?}", program.display());
+        };
+        // Read on, so that the server never blocks on a full pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        Ok(Self { process, origin })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It keeps everything in memory: there is nothing to shut down in order.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
