@@ -1,0 +1,141 @@
+//! The `scimwell` binary as a process of its own, as an operator runs it.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use crate::client::{Client, Request};
+
+/// The token that every test server accepts.
+pub const TOKEN: &str = "black-box-token";
+
+/// How long a start or a shutdown may take before the test fails.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// The workspace's root.
+pub fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace")
+}
+
+/// The server binary: `SCIMWELL_BIN`, or the one that `cargo xtask build` leaves.
+pub fn binary() -> PathBuf {
+    let path = std::env::var_os("SCIMWELL_BIN").map_or_else(
+        || {
+            let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+            workspace().join(target).join("release").join(format!("scimwell{}", std::env::consts::EXE_SUFFIX))
+        },
+        PathBuf::from,
+    );
+    assert!(path.exists(), "{} is missing: run `cargo xtask build` first", path.display());
+    path
+}
+
+/// A running server; killed when dropped.
+#[derive(Debug)]
+pub struct Server {
+    process: Child,
+    address: SocketAddr,
+}
+
+impl Server {
+    /// `scimwell serve --dev`: everything in memory, a tenant for the asking.
+    pub fn dev() -> Self {
+        Self::start(&["--dev"])
+    }
+
+    /// `scimwell serve --data DIR`: the embedded database.
+    pub fn with_data(directory: &Path) -> Self {
+        Self::start(&["--data", directory.to_str().expect("a temporary directory has a UTF-8 name")])
+    }
+
+    /// `scimwell serve` with these arguments, a free port and [`TOKEN`]; waits until it listens.
+    pub fn start(arguments: &[&str]) -> Self {
+        let mut process = Command::new(binary())
+            .args(["serve", "--listen", "127.0.0.1:0", "--token", TOKEN])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(if std::env::var_os("SCIMWELL_TEST_LOG").is_some() { Stdio::inherit() } else { Stdio::null() })
+            .spawn()
+            .expect("the server binary runs");
+        let stdout = process.stdout.take().expect("stdout is piped");
+        let (sender, receiver) = mpsc::channel();
+        // Reads on after the address, so that the server never blocks on a full pipe.
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if let Some((_, url)) = line.split_once("listening on ") {
+                    let _ = sender.send(url.trim().to_owned());
+                }
+            }
+        });
+        let Ok(url) = receiver.recv_timeout(PATIENCE) else {
+            let _ = process.kill();
+            panic!("the server did not say `listening on …`: {:?}; SCIMWELL_TEST_LOG=1 shows its log", process.wait());
+        };
+        let address = url.strip_prefix("http://").and_then(|rest| rest.trim_end_matches('/').parse().ok());
+        let Some(address) = address else {
+            let _ = process.kill();
+            panic!("expected `listening on http://ADDRESS:PORT`, found {url:?}");
+        };
+        Self { process, address }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// A new connection to it.
+    pub fn client(&self) -> Client {
+        Client::new(self.address)
+    }
+
+    /// kill -9: what a power cut or the kernel's memory killer does.
+    pub fn kill(mut self) {
+        self.process.kill().expect("the server runs until it is killed");
+        self.process.wait().expect("a killed process ends");
+    }
+
+    /// SIGTERM: what an init system or an orchestrator sends. The caller waits for the end with [`Server::wait`].
+    pub fn terminate(&self) {
+        let status = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().expect("kill(1) runs");
+        assert!(status.success(), "kill -TERM: {status}");
+    }
+
+    /// Wait for the process to end by itself.
+    pub fn wait(mut self) -> ExitStatus {
+        let started = Instant::now();
+        loop {
+            match self.process.try_wait().expect("a child can be waited for") {
+                Some(status) => return status,
+                None if started.elapsed() > PATIENCE => panic!("the server still runs a minute after SIGTERM"),
+                None => std::thread::sleep(Duration::from_millis(10)),
+            }
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A request to tenant `tenant` of a `--dev` server, with [`TOKEN`]; `path` is relative to the SCIM base.
+pub fn in_tenant(tenant: &str, method: &str, path: &str) -> Request {
+    Request::new(method, format!("/t/{tenant}/scim/v2{path}")).bearer(TOKEN)
+}
+
+/// A request to the tenant of the token.
+pub fn in_default(method: &str, path: &str) -> Request {
+    Request::new(method, format!("/scim/v2{path}")).bearer(TOKEN)
+}
