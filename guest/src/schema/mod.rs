@@ -4,6 +4,8 @@ mod builtin;
 pub mod discovery;
 mod model;
 
+use std::borrow::Cow;
+
 pub use builtin::{COMMON, ENTERPRISE_USER, GROUP, REGISTRY, USER};
 pub use model::{
     Attribute, Extension, List, Mutability, Registry, ResourceType, Returned, Schema, Source, Text, Type, Uniqueness,
@@ -64,4 +66,71 @@ impl ResourceType {
 /// The common attribute called `name`, in any case.
 pub fn common(name: &str) -> Option<&'static Attribute> {
     COMMON.iter().find(|a| a.name.eq_ignore_ascii_case(name))
+}
+
+/// The form in which strings compare where case does not matter (`caseExact` false), in filters and keys alike.
+pub fn fold_case(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() && !text.bytes().any(|b| b.is_ascii_uppercase()) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.to_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(urn: Option<&str>, name: &str, sub: Option<&str>) -> Option<String> {
+        REGISTRY.by_name("User")?.resolve(urn, name, sub).map(|target| target.name())
+    }
+
+    #[test]
+    fn resolves_names_in_any_case() {
+        const USER_URN: &str = "URN:ietf:params:scim:schemas:core:2.0:user";
+        const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+        assert_eq!(user(None, "USERNAME", None).as_deref(), Some("userName"));
+        assert_eq!(user(None, "Name", Some("GivenName")).as_deref(), Some("name.givenName"));
+        assert_eq!(user(Some(USER_URN), "emails", Some("value")).as_deref(), Some("emails.value"));
+        assert_eq!(user(None, "meta", Some("lastmodified")).as_deref(), Some("meta.lastModified"));
+        assert_eq!(
+            user(Some(ENTERPRISE), "manager", Some("$REF")).as_deref(),
+            Some("urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager.$ref")
+        );
+        assert_eq!(user(None, "department", None), None);
+        assert_eq!(user(Some("urn:other"), "userName", None), None);
+        assert_eq!(user(None, "userName", Some("x")), None);
+    }
+
+    #[test]
+    fn folds_case() {
+        assert!(matches!(fold_case("bjensen@example.com"), Cow::Borrowed("bjensen@example.com")));
+        assert_eq!(fold_case("BJensen"), "bjensen");
+        assert_eq!(fold_case("ÉCLAIR"), "éclair");
+    }
+
+    /// What the data must hold to so that validation, the index and the edges can rely on it.
+    #[test]
+    fn built_in_schemas_are_sound() {
+        for ty in REGISTRY.resource_types.iter() {
+            let mut names = std::collections::BTreeSet::new();
+            for attribute in COMMON.iter().chain(ty.schema.attributes.iter()) {
+                assert!(names.insert(fold_case(&attribute.name)), "{} is defined twice", attribute.name);
+            }
+            for attribute in COMMON.iter().chain(ty.schemas().flat_map(|schema| schema.attributes.iter())) {
+                sound(attribute);
+                for sub in attribute.sub_attributes.iter() {
+                    assert!(sub.kind != Type::Complex, "{}.{}: complex in complex", attribute.name, sub.name);
+                    sound(sub);
+                }
+            }
+        }
+    }
+
+    fn sound(attribute: &Attribute) {
+        let name = &attribute.name;
+        assert_eq!(attribute.kind == Type::Complex, !attribute.sub_attributes.is_empty(), "{name}");
+        assert_eq!(attribute.kind == Type::Reference, !attribute.reference_types.is_empty(), "{name}");
+        assert!(!attribute.description.is_empty(), "{name}");
+        assert!(attribute.mutability != Mutability::WriteOnly || attribute.returned == Returned::Never, "{name}");
+    }
 }

@@ -79,6 +79,7 @@ pub enum Source {
 
 /// One attribute or sub-attribute.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "these are the characteristics of RFC 7643 §7, not states")]
 pub struct Attribute {
     /// In its canonical spelling; compared without case (RFC 7643 §2.1).
     pub name: Text,
