@@ -5,8 +5,10 @@
 use async_trait::async_trait;
 
 pub mod memory;
+pub mod redb;
 
 pub use self::memory::Memory;
+pub use self::redb::Redb;
 
 /// An opaque key; at most [`MAX_KEY`] bytes.
 pub type Key = Vec<u8>;
