@@ -197,6 +197,11 @@ impl Registry {
         self.resource_types.iter().find(|t| t.endpoint.trim_start_matches('/').eq_ignore_ascii_case(segment))
     }
 
+    /// The schema with this URN, in any case.
+    pub fn schema(&self, urn: &str) -> Option<&Schema> {
+        self.resource_types.iter().flat_map(ResourceType::schemas).find(|s| s.id.eq_ignore_ascii_case(urn))
+    }
+
     /// The resource type called `name`, exactly.
     pub fn by_name(&self, name: &str) -> Option<&ResourceType> {
         self.resource_types.iter().find(|t| t.name == name)

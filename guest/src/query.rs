@@ -1,0 +1,257 @@
+//! Query parameters of RFC 7644 §3.4.2 and §3.9, decoded.
+//!
+//! Architecture invariant: nothing here knows the schema; what a parameter means is decided where it is used.
+
+use crate::compat::{Compat, Tolerance};
+use crate::error::{ErrorKind, Result, ScimError};
+use crate::limits::{DEFAULT_PAGE, MAX_PAGE};
+
+/// `sortOrder` (RFC 7644 §3.4.2.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SortOrder {
+    /// Smallest value first.
+    #[default]
+    Ascending,
+    /// Largest value first.
+    Descending,
+}
+
+/// The parameters of one request. Unknown ones are passed over, and so are all after the first of a name; an empty one
+/// counts as absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Query {
+    filter: Option<String>,
+    sort_by: Option<String>,
+    sort_order: Option<String>,
+    start_index: Option<String>,
+    count: Option<String>,
+    attributes: Option<String>,
+    excluded_attributes: Option<String>,
+}
+
+impl Query {
+    /// Decodes what follows the `?` of a URL, without it. `+` stands for a space, as in forms (Entra ID sends it).
+    pub fn parse(text: &str) -> Result<Self> {
+        let mut query = Self::default();
+        // OneLogin ends URLs in `&` and `?`.
+        for pair in text.split('&').map(|pair| pair.trim_end_matches('?')).filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let Ok(name) = decode(name) else { continue };
+            let Some(parameter) = query.parameter(&name) else { continue };
+            if parameter.is_some() {
+                continue;
+            }
+            let value = decode(value).map_err(|problem| {
+                ScimError::new(ErrorKind::InvalidValue, format!("{name}: {problem}; percent-encode the UTF-8 bytes"))
+            })?;
+            if !value.trim().is_empty() {
+                *parameter = Some(value);
+            }
+        }
+        Ok(query)
+    }
+
+    fn parameter(&mut self, name: &str) -> Option<&mut Option<String>> {
+        let parameters = [
+            ("filter", &mut self.filter),
+            ("sortBy", &mut self.sort_by),
+            ("sortOrder", &mut self.sort_order),
+            ("startIndex", &mut self.start_index),
+            ("count", &mut self.count),
+            ("attributes", &mut self.attributes),
+            ("excludedAttributes", &mut self.excluded_attributes),
+        ];
+        parameters.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, parameter)| parameter)
+    }
+
+    /// `filter`
+    pub fn filter(&self) -> Option<&str> {
+        self.filter.as_deref()
+    }
+
+    /// `sortBy`
+    pub fn sort_by(&self) -> Option<&str> {
+        self.sort_by.as_deref().map(str::trim)
+    }
+
+    /// `attributes`
+    pub fn attributes(&self) -> Option<&str> {
+        self.attributes.as_deref()
+    }
+
+    /// `excludedAttributes`
+    pub fn excluded_attributes(&self) -> Option<&str> {
+        self.excluded_attributes.as_deref()
+    }
+
+    /// `sortOrder`, ascending where absent; 400 invalidValue for what is neither.
+    pub fn sort_order(&self) -> Result<SortOrder> {
+        match self.sort_order.as_deref().map(str::trim) {
+            None => Ok(SortOrder::Ascending),
+            Some(order) if order.eq_ignore_ascii_case("ascending") => Ok(SortOrder::Ascending),
+            Some(order) if order.eq_ignore_ascii_case("descending") => Ok(SortOrder::Descending),
+            Some(order) => Err(ScimError::new(
+                ErrorKind::InvalidValue,
+                format!("sortOrder: expected ascending or descending, found {order:?}"),
+            )),
+        }
+    }
+
+    /// `startIndex`: at least 1, and 1 where absent (RFC 7644 §3.4.2.4).
+    pub fn start_index(&self, compat: &mut Compat) -> Result<usize> {
+        let start = integer("startIndex", self.start_index.as_deref(), compat)?;
+        Ok(start.map_or(1, |start| start.max(1)))
+    }
+
+    /// `count`: a negative one means 0, and none is more than [`MAX_PAGE`] (RFC 7644 §3.4.2.4).
+    pub fn count(&self, compat: &mut Compat) -> Result<usize> {
+        let count = integer("count", self.count.as_deref(), compat)?;
+        Ok(count.map_or(DEFAULT_PAGE, |count| count.min(MAX_PAGE)))
+    }
+}
+
+/// An integer, with what is negative as 0 and what is beyond all memory as the most there is.
+fn integer(name: &str, text: Option<&str>, compat: &mut Compat) -> Result<Option<usize>> {
+    let Some(text) = text.map(str::trim) else { return Ok(None) };
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        compat.accept(Tolerance::BadPageNumber, name)?;
+        return Ok(None);
+    }
+    Ok(Some(if negative { 0 } else { digits.parse().unwrap_or(usize::MAX) }))
+}
+
+/// `application/x-www-form-urlencoded` text to a string; what is wrong with it otherwise.
+fn decode(text: &str) -> Result<String, String> {
+    if !text.contains(['%', '+']) {
+        return Ok(text.to_owned());
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        rest = tail;
+        match first {
+            b'+' => bytes.push(b' '),
+            b'%' => {
+                let [high, low, tail @ ..] = tail else { return Err(incomplete(text)) };
+                let (Some(high), Some(low)) = (hex(*high), hex(*low)) else { return Err(incomplete(text)) };
+                bytes.push(high << 4 | low);
+                rest = tail;
+            }
+            byte => bytes.push(*byte),
+        }
+    }
+    String::from_utf8(bytes).map_err(|_| "its percent-encoded bytes are not UTF-8".to_owned())
+}
+
+fn incomplete(text: &str) -> String {
+    let start: String = text.chars().take(40).collect();
+    format!("a % without two hexadecimal digits after it in {start:?} (a literal % is written %25)")
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Query {
+        Query::parse(text).expect("must parse")
+    }
+
+    fn check_filter(text: &str, expect: Option<&str>) {
+        assert_eq!(parse(text).filter(), expect, "{text}");
+    }
+
+    fn check_page(text: &str, expect: (usize, usize)) {
+        let (query, mut compat) = (parse(text), Compat::default());
+        let page = (query.start_index(&mut compat).unwrap(), query.count(&mut compat).unwrap());
+        assert_eq!(page, expect, "{text}");
+    }
+
+    fn reject(text: &str, detail: &str) {
+        let error = Query::parse(text).expect_err("must be refused");
+        assert_eq!((error.kind, error.detail.as_str()), (ErrorKind::InvalidValue, detail));
+    }
+
+    #[test]
+    fn decodes() {
+        check_filter("", None);
+        check_filter("filter=userName%20eq%20%22a%40b.com%22", Some("userName eq \"a@b.com\""));
+        check_filter("filter=userName+eq+%22a%2Bb%22", Some("userName eq \"a+b\""));
+        check_filter("filter=userName%20eq%20%22%C3%A9%22", Some("userName eq \"é\""));
+        check_filter("filter=userName eq \"é\"", Some("userName eq \"é\""));
+        check_filter("filter=a=b", Some("a=b"));
+        check_filter("FILTER=x", Some("x"));
+        check_filter("f%69lter=x", Some("x"));
+    }
+
+    #[test]
+    fn passes_over_what_is_not_ours() {
+        check_filter("aadOptscim062020&filter=x", Some("x"));
+        check_filter("filter=x&aadOptscim062020=%ZZ&%ZZ=1", Some("x"));
+        check_filter("&&filter=x&", Some("x"));
+        check_filter("filter=x&?", Some("x"));
+        check_filter("filter=x?", Some("x"));
+        check_filter("?", None);
+        check_filter("filter=&count=1", None);
+        check_filter("filter=+", None);
+        check_filter("filter", None);
+        check_filter("filter=a&filter=b", Some("a"));
+    }
+
+    #[test]
+    fn refuses_bad_encoding() {
+        reject(
+            "filter=a%2",
+            "filter: a % without two hexadecimal digits after it in \"a%2\" (a literal % is written %25); \
+             percent-encode the UTF-8 bytes",
+        );
+        reject(
+            "sortBy=a%zz",
+            "sortBy: a % without two hexadecimal digits after it in \"a%zz\" (a literal % is written %25); \
+             percent-encode the UTF-8 bytes",
+        );
+        reject("filter=%ff%fe", "filter: its percent-encoded bytes are not UTF-8; percent-encode the UTF-8 bytes");
+    }
+
+    #[test]
+    fn pages() {
+        check_page("", (1, DEFAULT_PAGE));
+        check_page("startIndex=1&count=2", (1, 2));
+        check_page("startIndex=0&count=0", (1, 0));
+        check_page("startIndex=-5&count=-1", (1, 0));
+        check_page("startIndex=11&count=100000", (11, MAX_PAGE));
+        check_page("startIndex=99999999999999999999999&count=99999999999999999999999", (usize::MAX, MAX_PAGE));
+        check_page("startIndex=one&count=2.5", (1, DEFAULT_PAGE));
+        check_page("startIndex=+3&count=%2B4", (3, 4));
+    }
+
+    #[test]
+    fn strict_profile_refuses_bad_page_numbers() {
+        let mut compat = Compat::refusing([Tolerance::BadPageNumber]);
+        let error = parse("count=ten").count(&mut compat).expect_err("must be refused");
+        assert_eq!(error.detail, "count: startIndex and count take integers");
+    }
+
+    #[test]
+    fn sorts() {
+        assert_eq!(parse("sortBy=userName").sort_order(), Ok(SortOrder::Ascending));
+        assert_eq!(parse("sortOrder=Descending").sort_order(), Ok(SortOrder::Descending));
+        assert_eq!(parse("sortOrder=ascending").sort_order(), Ok(SortOrder::Ascending));
+        let error = parse("sortOrder=desc").sort_order().expect_err("must be refused");
+        assert_eq!(error.detail, "sortOrder: expected ascending or descending, found \"desc\"");
+        assert_eq!(parse("sortBy=name.familyName%20").sort_by(), Some("name.familyName"));
+    }
+
+    #[test]
+    fn attribute_lists() {
+        let query = parse("attributes=userName,emails&excludedAttributes=members");
+        assert_eq!((query.attributes(), query.excluded_attributes()), (Some("userName,emails"), Some("members")));
+    }
+}
