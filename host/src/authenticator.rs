@@ -1,6 +1,7 @@
-//! Who is calling, and for which tenant: the trait that an embedder implements, and the token store of the server.
+//! Who is calling, and for which tenant: the trait that an embedder implements. `tokens` implements it for the server.
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 /// What a request offers as proof.
 #[derive(Clone, Debug, Default)]
@@ -16,7 +17,7 @@ pub struct Credentials {
 }
 
 /// What a caller may do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(clippy::struct_excessive_bools, reason = "mirrors the WIT flags")]
 pub struct Permissions {
     /// Read resources and discovery.

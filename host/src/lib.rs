@@ -1,1 +1,44 @@
-//! x
+//! The scimwell host: runs the SCIM 2.0 provider component on wasmtime, with storage, authentication and policy of your
+//! choice.
+//!
+//! - [`Engine`] compiles the component once; [`Provider`] answers requests, each with a fresh instance.
+//! - [`ScimService`] mounts a provider in any hyper, tower or axum application.
+//! - [`storage::Storage`], [`authenticator::Authenticator`] and [`policy::Policy`] are what an application implements;
+//!   memory and redb storage and stored tokens come with the crate.
+//! - [`ServiceComponent`] runs the `wasi:http` build of the component, as Spin does.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use scimwell::{Config, Engine, Provider, ScimService, policy::AllowAll, storage::Memory, tokens::StaticToken};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let component = std::fs::read("target/components/scimwell.wasm")?;
+//! let engine = Arc::new(Engine::new(&component, Config::default())?);
+//! let token = StaticToken::new("s3cret", "default");
+//! let provider = Provider::new(engine, Arc::new(Memory::new()), Arc::new(token), Arc::new(AllowAll));
+//! let service = ScimService::new(Arc::new(provider)); // a tower Service: `axum::Router::fallback_service(service)`
+//! # Ok(()) }
+//! ```
+
+pub mod authenticator;
+mod bindings;
+mod engine;
+mod error;
+mod instance;
+mod metrics;
+pub mod policy;
+mod provider;
+#[cfg(feature = "server")]
+pub mod server;
+mod service;
+pub mod storage;
+pub mod tenants;
+pub mod tokens;
+mod wasi_http;
+
+pub use engine::{Config, Engine};
+pub use error::{Error, Result};
+pub use metrics::Metrics;
+pub use provider::{Handled, MEDIA_TYPE, Provider, Request, Response};
+pub use service::{ClientCertificateSubject, DEFAULT_BODY_LIMIT, PeerAddress, ScimService, Served};
+pub use wasi_http::ServiceComponent;

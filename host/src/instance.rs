@@ -1,0 +1,452 @@
+//! One component instance's state, and the host's side of its imports.
+//!
+//! Architecture invariant: an instance reaches only the tenant of its latest grant, whatever the guest asks for.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use wasmtime::ResourceLimiter;
+use wasmtime::component::{HasSelf, Linker, Resource, ResourceTable};
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{
+    Error as WasiHttpError, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
+};
+
+use crate::authenticator::{AuthError, Authenticator, Credentials, Permissions, Principal};
+use crate::bindings::scimwell::provider::{authenticator as wit_auth, policy as wit_policy, storage as wit_storage};
+use crate::metrics::Metrics;
+use crate::policy::{Change, Operation, Policy, Refusal};
+use crate::storage::{Check, KeyRange, Mutation, Outcome, ScanOptions, Storage, StoreError};
+
+/// Bytes of a guest's standard output and error that are kept for the log.
+const OUTPUT_KEPT: usize = 4096;
+/// Entries that a scan returns at most, whatever the guest asks for.
+const SCAN_LIMIT: u32 = 100_000;
+
+/// What every instance imports.
+pub(crate) struct Imports {
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) authenticator: Arc<dyn Authenticator>,
+    pub(crate) policy: Arc<dyn Policy>,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+/// The state of one instance, thrown away with it.
+pub(crate) struct Instance {
+    imports: Arc<Imports>,
+    grant: Grant,
+    table: ResourceTable,
+    /// Made when the guest first uses wasi: most requests touch few of its interfaces.
+    wasi: Option<WasiCtx>,
+    http: WasiHttpCtx,
+    http_hooks: NoOutgoing,
+    output: Output,
+    pub(crate) memory: MemoryCap,
+}
+
+/// What the latest `authenticate` granted. Handles carry the generation in which they were opened, so that those of an
+/// earlier grant are worthless, even where the same tenant is granted again.
+#[derive(Default)]
+struct Grant {
+    generation: u64,
+    principal: Option<Principal>,
+}
+
+/// An open store: what a guest's `store` handle stands for.
+#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
+pub struct StoreHandle {
+    tenant: String,
+    generation: u64,
+}
+
+impl Instance {
+    pub(crate) fn new(imports: Arc<Imports>, memory_bytes: usize) -> Self {
+        Self {
+            imports,
+            grant: Grant::default(),
+            table: ResourceTable::new(),
+            wasi: None,
+            http: WasiHttpCtx::new(),
+            http_hooks: NoOutgoing,
+            output: Output::default(),
+            memory: MemoryCap { limit: memory_bytes, used: 0, exceeded: false },
+        }
+    }
+
+    /// Whom the instance serves, once it has authenticated somebody.
+    pub(crate) fn principal(&self) -> Option<&Principal> {
+        self.grant.principal.as_ref()
+    }
+
+    /// What the guest wrote to its standard output and error: a panic's message for example.
+    pub(crate) fn output(&self) -> String {
+        String::from_utf8_lossy(&self.output.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
+
+    /// The tenant that this handle may still use.
+    fn tenant(&self, handle: &Resource<StoreHandle>) -> wasmtime::Result<Result<&str, wit_storage::StoreError>> {
+        let handle = self.table.get(handle)?;
+        if handle.generation != self.grant.generation {
+            return Ok(Err(denied(&handle.tenant)));
+        }
+        Ok(Ok(&handle.tenant))
+    }
+}
+
+/// Adds everything that either world may import. Neither a file system nor a socket is among it.
+pub(crate) fn add_to_linker(linker: &mut Linker<Instance>) -> wasmtime::Result<()> {
+    use wasmtime_wasi::cli::{WasiCli, WasiCliView};
+    use wasmtime_wasi::p2::bindings::{cli, random};
+    use wasmtime_wasi::random::{WasiRandom, WasiRandomView};
+
+    wit_storage::add_to_linker::<_, HasSelf<_>>(linker, |instance| instance)?;
+    wit_auth::add_to_linker::<_, HasSelf<_>>(linker, |instance| instance)?;
+    wit_policy::add_to_linker::<_, HasSelf<_>>(linker, |instance| instance)?;
+    wasmtime_wasi_http::p2::add_to_linker_async(linker)?;
+    // Rust's standard library imports these: hash maps the seed, and the rest though nothing uses it.
+    random::insecure_seed::add_to_linker::<_, WasiRandom>(linker, Instance::random)?;
+    cli::environment::add_to_linker::<_, WasiCli>(linker, Instance::cli)?;
+    cli::exit::add_to_linker::<_, WasiCli>(linker, Instance::cli)?;
+    cli::terminal_input::add_to_linker::<_, WasiCli>(linker, Instance::cli)?;
+    cli::terminal_output::add_to_linker::<_, WasiCli>(linker, Instance::cli)?;
+    cli::terminal_stdin::add_to_linker::<_, WasiCli>(linker, Instance::cli)?;
+    cli::terminal_stdout::add_to_linker::<_, WasiCli>(linker, Instance::cli)?;
+    cli::terminal_stderr::add_to_linker::<_, WasiCli>(linker, Instance::cli)
+}
+
+impl WasiView for Instance {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        let output = &self.output;
+        let ctx =
+            self.wasi.get_or_insert_with(|| WasiCtx::builder().stdout(output.clone()).stderr(output.clone()).build());
+        WasiCtxView { ctx, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for Instance {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.http_hooks }
+    }
+}
+
+/// The provider answers requests and makes none.
+struct NoOutgoing;
+
+impl WasiHttpHooks for NoOutgoing {
+    fn send_request(
+        &mut self,
+        _request: http::Request<WasiBody>,
+        _options: Option<RequestOptions>,
+        _sent: Box<dyn Future<Output = Result<(), WasiHttpError>> + Send>,
+    ) -> Box<dyn Future<Output = OutgoingResult> + Send> {
+        Box::new(std::future::ready(Err(WasiHttpError::HttpRequestDenied)))
+    }
+}
+
+/// A response, and what goes on until its body is read.
+type OutgoingResult =
+    Result<(http::Response<WasiBody>, Box<dyn Future<Output = Result<(), WasiHttpError>> + Send>), WasiHttpError>;
+
+impl wit_storage::Host for Instance {
+    async fn open(
+        &mut self,
+        tenant: String,
+    ) -> wasmtime::Result<Result<Resource<StoreHandle>, wit_storage::StoreError>> {
+        match self.principal() {
+            Some(principal) if principal.tenant == tenant => {
+                let generation = self.grant.generation;
+                Ok(Ok(self.table.push(StoreHandle { tenant, generation })?))
+            }
+            _ => Ok(Err(denied(&tenant))),
+        }
+    }
+}
+
+impl wit_storage::HostStore for Instance {
+    async fn get(
+        &mut self,
+        handle: Resource<StoreHandle>,
+        keys: Vec<Vec<u8>>,
+    ) -> wasmtime::Result<Result<Vec<Option<Vec<u8>>>, wit_storage::StoreError>> {
+        match self.tenant(&handle)? {
+            Ok(tenant) => {
+                Ok(self.imports.storage.get(tenant, &keys).await.map_err(|error| logged("get", tenant, error)))
+            }
+            Err(denied) => Ok(Err(denied)),
+        }
+    }
+
+    async fn scan(
+        &mut self,
+        handle: Resource<StoreHandle>,
+        range: wit_storage::KeyRange,
+        options: wit_storage::ScanOptions,
+    ) -> wasmtime::Result<Result<Vec<wit_storage::Entry>, wit_storage::StoreError>> {
+        let tenant = match self.tenant(&handle)? {
+            Ok(tenant) => tenant,
+            Err(denied) => return Ok(Err(denied)),
+        };
+        if options.limit > SCAN_LIMIT {
+            return Ok(Err(wit_storage::StoreError::TooLarge));
+        }
+        let options = ScanOptions {
+            reverse: options.reverse,
+            keys_only: options.keys_only,
+            skip: options.skip,
+            limit: options.limit,
+        };
+        match self.imports.storage.scan(tenant, &range.into(), options).await {
+            Ok(entries) => Ok(Ok(entries
+                .into_iter()
+                .map(|entry| wit_storage::Entry { key: entry.key, value: entry.value })
+                .collect())),
+            Err(error) => Ok(Err(logged("scan", tenant, error))),
+        }
+    }
+
+    async fn count(
+        &mut self,
+        handle: Resource<StoreHandle>,
+        range: wit_storage::KeyRange,
+    ) -> wasmtime::Result<Result<u64, wit_storage::StoreError>> {
+        match self.tenant(&handle)? {
+            Ok(tenant) => {
+                let counted = self.imports.storage.count(tenant, &range.into()).await;
+                Ok(counted.map_err(|error| logged("count", tenant, error)))
+            }
+            Err(denied) => Ok(Err(denied)),
+        }
+    }
+
+    async fn commit(
+        &mut self,
+        handle: Resource<StoreHandle>,
+        checks: Vec<wit_storage::Check>,
+        mutations: Vec<wit_storage::Mutation>,
+    ) -> wasmtime::Result<Result<wit_storage::Outcome, wit_storage::StoreError>> {
+        let tenant = match self.tenant(&handle)? {
+            Ok(tenant) => tenant,
+            Err(denied) => return Ok(Err(denied)),
+        };
+        let checks = checks.into_iter().map(|check| Check { key: check.key, expected: check.expected }).collect();
+        let mutations = mutations.into_iter().map(Mutation::from).collect();
+        match self.imports.storage.commit(tenant, checks, mutations).await {
+            Ok(Outcome::Committed) => {
+                self.imports.metrics.committed();
+                Ok(Ok(wit_storage::Outcome::Committed))
+            }
+            Ok(Outcome::Conflict) => {
+                self.imports.metrics.conflicted();
+                Ok(Ok(wit_storage::Outcome::Conflict))
+            }
+            Err(error) => Ok(Err(logged("commit", tenant, error))),
+        }
+    }
+
+    async fn drop(&mut self, handle: Resource<StoreHandle>) -> wasmtime::Result<()> {
+        self.table.delete(handle)?;
+        Ok(())
+    }
+}
+
+impl wit_auth::Host for Instance {
+    async fn authenticate(
+        &mut self,
+        credentials: wit_auth::Credentials,
+    ) -> wasmtime::Result<Result<wit_auth::Principal, wit_auth::AuthError>> {
+        self.grant = Grant { generation: self.grant.generation + 1, principal: None };
+        let credentials = Credentials {
+            authorization: credentials.authorization,
+            tenant_hint: credentials.tenant_hint,
+            client_certificate_subject: credentials.client_certificate_subject,
+            remote_address: credentials.remote_address,
+        };
+        let principal = match self.imports.authenticator.authenticate(credentials).await {
+            // The key space "" is the host's own: an authenticator that grants it is mistaken.
+            Ok(principal) if principal.tenant.is_empty() => {
+                tracing::error!(subject = principal.subject, "the authenticator granted the host's own key space");
+                return Ok(Err(wit_auth::AuthError::Unavailable(String::new())));
+            }
+            Ok(principal) => principal,
+            Err(error) => return Ok(Err(refused(error))),
+        };
+        self.grant.principal = Some(principal.clone());
+        Ok(Ok(wit_auth::Principal {
+            tenant: principal.tenant,
+            subject: principal.subject,
+            permissions: principal.permissions.into(),
+        }))
+    }
+}
+
+impl wit_policy::Host for Instance {
+    async fn review(&mut self, change: wit_policy::Change) -> wasmtime::Result<Result<(), wit_policy::Refusal>> {
+        let Some(principal) = self.principal() else {
+            let detail = "nobody is authenticated, so nothing may be changed".to_owned();
+            return Ok(Err(wit_policy::Refusal { status: 403, scim_type: None, detail }));
+        };
+        // Whose data and who asks is the host's knowledge, not the guest's claim.
+        let change = Change {
+            tenant: principal.tenant.clone(),
+            subject: principal.subject.clone(),
+            operation: change.operation.into(),
+            resource_type: change.resource_type,
+            id: change.id,
+            before: change.before,
+            after: change.after,
+        };
+        Ok(self.imports.policy.review(change).await.map_err(wit_policy::Refusal::from))
+    }
+}
+
+fn denied(tenant: &str) -> wit_storage::StoreError {
+    tracing::error!(tenant, "the guest asked for a store that it has not been granted");
+    wit_storage::StoreError::AccessDenied
+}
+
+/// The guest gets the kind of failure; the log keeps the cause.
+fn logged(call: &str, tenant: &str, error: StoreError) -> wit_storage::StoreError {
+    tracing::error!(call, tenant, %error, "storage failed");
+    match error {
+        StoreError::AccessDenied => wit_storage::StoreError::AccessDenied,
+        StoreError::TooLarge => wit_storage::StoreError::TooLarge,
+        StoreError::Unavailable(_) => wit_storage::StoreError::Unavailable(String::new()),
+        StoreError::Other(_) => wit_storage::StoreError::Other(String::new()),
+    }
+}
+
+fn refused(error: AuthError) -> wit_auth::AuthError {
+    match error {
+        AuthError::Unauthenticated => wit_auth::AuthError::Unauthenticated,
+        AuthError::Forbidden => wit_auth::AuthError::Forbidden,
+        AuthError::RateLimited(seconds) => wit_auth::AuthError::RateLimited(seconds),
+        AuthError::Unavailable(why) => {
+            tracing::error!(why, "the authenticator could not decide");
+            wit_auth::AuthError::Unavailable(String::new())
+        }
+    }
+}
+
+impl From<wit_storage::KeyRange> for KeyRange {
+    fn from(range: wit_storage::KeyRange) -> Self {
+        Self { start: range.start, end: range.end }
+    }
+}
+
+impl From<wit_storage::Mutation> for Mutation {
+    fn from(mutation: wit_storage::Mutation) -> Self {
+        match mutation {
+            wit_storage::Mutation::Put(entry) => Self::Put(entry.key, entry.value),
+            wit_storage::Mutation::Delete(key) => Self::Delete(key),
+            wit_storage::Mutation::DeleteRange(range) => Self::DeleteRange(range.into()),
+            wit_storage::Mutation::Add(increment) => Self::Add(increment.key, increment.by),
+            wit_storage::Mutation::Append(entry) => Self::Append(entry.prefix, entry.value),
+        }
+    }
+}
+
+impl From<Permissions> for wit_auth::Permissions {
+    fn from(permissions: Permissions) -> Self {
+        [(permissions.read, Self::READ), (permissions.write, Self::WRITE), (permissions.admin, Self::ADMIN)]
+            .into_iter()
+            .filter_map(|(granted, flag)| granted.then_some(flag))
+            .fold(Self::empty(), |flags, flag| flags | flag)
+    }
+}
+
+impl From<wit_policy::Operation> for Operation {
+    fn from(operation: wit_policy::Operation) -> Self {
+        match operation {
+            wit_policy::Operation::Create => Self::Create,
+            wit_policy::Operation::Replace => Self::Replace,
+            wit_policy::Operation::Patch => Self::Patch,
+            wit_policy::Operation::Delete => Self::Delete,
+        }
+    }
+}
+
+impl From<Refusal> for wit_policy::Refusal {
+    fn from(refusal: Refusal) -> Self {
+        let status = match refusal.status {
+            status @ 400..=499 => status,
+            status => {
+                tracing::warn!(status, "the policy refused with a status outside 400 to 499; the client gets 403");
+                403
+            }
+        };
+        Self { status, scim_type: refusal.scim_type, detail: refusal.detail }
+    }
+}
+
+/// Caps the sum of an instance's memories, and remembers that the cap was met: the trap that follows has no name.
+pub(crate) struct MemoryCap {
+    limit: usize,
+    used: usize,
+    pub(crate) exceeded: bool,
+}
+
+impl ResourceLimiter for MemoryCap {
+    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let used = self.used.saturating_add(desired.saturating_sub(current));
+        if used > self.limit {
+            self.exceeded = true;
+            return Ok(false);
+        }
+        self.used = used;
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(desired <= crate::engine::TABLE_ELEMENTS)
+    }
+}
+
+/// The guest's standard output and error, of which the beginning is kept.
+#[derive(Clone, Default)]
+struct Output(Arc<Mutex<Vec<u8>>>);
+
+impl Output {
+    fn keep(&self, bytes: &[u8]) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = OUTPUT_KEPT.saturating_sub(kept.len());
+        kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+}
+
+impl IsTerminal for Output {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for Output {
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+
+    fn async_stream(&self) -> Box<dyn tokio::io::AsyncWrite + Send + Sync> {
+        // Only wasi 0.3 asks for this; no interface of it is linked.
+        Box::new(tokio::io::sink())
+    }
+}
+
+#[async_trait::async_trait]
+impl Pollable for Output {
+    async fn ready(&mut self) {}
+}
+
+impl OutputStream for Output {
+    fn write(&mut self, bytes: bytes::Bytes) -> StreamResult<()> {
+        self.keep(&bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(OUTPUT_KEPT)
+    }
+}

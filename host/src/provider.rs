@@ -1,0 +1,281 @@
+//! SCIM requests in, SCIM responses out: a fresh component instance for each.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use serde_json::json;
+use tokio::time::{Instant, timeout_at};
+use wasmtime::Store;
+
+use crate::authenticator::{Authenticator, Principal};
+use crate::bindings::exports::scimwell::provider::handler;
+use crate::engine::{Engine, Runtime};
+use crate::instance::{Imports, Instance};
+use crate::metrics::Metrics;
+use crate::policy::Policy;
+use crate::storage::Storage;
+
+/// The media type of SCIM responses (RFC 7644 §3.1).
+pub const MEDIA_TYPE: &str = "application/scim+json";
+/// What a client is asked to wait before it repeats a request that met a time-out or a busy server.
+const RETRY_AFTER_SECONDS: &str = "1";
+
+/// A request, as `wit/handler.wit` has it.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// `GET`, `POST`, ….
+    pub method: String,
+    /// Path and query as received, below the SCIM base path: `/Users?filter=…`.
+    pub target: String,
+    /// Names in lower case; values that were not UTF-8 as ISO 8859-1.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+    /// The public base URL, for `meta.location`: `https://example.com/scim/v2`.
+    pub base_url: String,
+    /// The subject of the verified TLS client certificate.
+    pub client_certificate_subject: Option<String>,
+    /// The tenant named by the URL, where the URL names one.
+    pub tenant_hint: Option<String>,
+    /// The client's address, where it is known.
+    pub remote_address: Option<String>,
+}
+
+/// A response, as `wit/handler.wit` has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// The HTTP status.
+    pub status: u16,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body; empty where there is none.
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    /// A SCIM Error (RFC 7644 §3.12) that the host makes itself.
+    pub fn error(status: u16, detail: &str) -> Self {
+        let body = json!({
+            "schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"],
+            "status": status.to_string(),
+            "detail": detail,
+        });
+        let headers = vec![("content-type".to_owned(), MEDIA_TYPE.to_owned())];
+        Self { status, headers, body: body.to_string().into_bytes() }
+    }
+
+    fn retry_later(detail: &str) -> Self {
+        let mut response = Self::error(503, detail);
+        response.headers.push(("retry-after".to_owned(), RETRY_AFTER_SECONDS.to_owned()));
+        response
+    }
+}
+
+/// A response, and what the log may say about it.
+#[derive(Clone, Debug)]
+pub struct Handled {
+    /// The response.
+    pub response: Response,
+    /// Whom the request was served for; `None` where nobody was authenticated.
+    pub principal: Option<Principal>,
+    /// The request's id: the client's `x-request-id` where it sent a plausible one, else a new one.
+    pub request_id: String,
+}
+
+/// Why the component gave no response.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// It trapped: a bug.
+    Trap(wasmtime::Error),
+    /// It wanted more memory than it may have.
+    Memory,
+    /// It took too long, or waited too long for its turn.
+    TimedOut,
+}
+
+/// A SCIM service provider: a component, and what it needs from outside.
+pub struct Provider {
+    engine: Arc<Engine>,
+    imports: Arc<Imports>,
+}
+
+impl Provider {
+    /// A provider on these backends.
+    pub fn new(
+        engine: Arc<Engine>,
+        storage: Arc<dyn Storage>,
+        authenticator: Arc<dyn Authenticator>,
+        policy: Arc<dyn Policy>,
+    ) -> Self {
+        let metrics = Arc::new(Metrics::default());
+        Self { engine, imports: Arc::new(Imports { storage, authenticator, policy, metrics }) }
+    }
+
+    /// What this provider counts.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.imports.metrics
+    }
+
+    /// How long a request may take.
+    pub fn timeout(&self) -> std::time::Duration {
+        self.engine.runtime.config.timeout
+    }
+
+    /// Answers one request. Whatever the component does, there is a response, and the next request finds all well.
+    pub async fn handle(&self, request: Request) -> Response {
+        self.handle_detailed(request).await.response
+    }
+
+    /// Like [`handle`](Self::handle), with what an access log wants to know.
+    pub async fn handle_detailed(&self, request: Request) -> Handled {
+        let request_id = request_id(&request.headers);
+        let (called, principal) =
+            run(&self.engine.runtime, &self.imports, async |store| self.call(store, request).await).await;
+        let response = match called {
+            Ok(response) => response.into(),
+            Err(failure) => failed(&failure, &request_id, &self.imports.metrics),
+        };
+        Handled { response, principal, request_id }
+    }
+
+    async fn call(&self, store: &mut Store<Instance>, request: Request) -> wasmtime::Result<handler::Response> {
+        let instance = self.engine.provider.instantiate_async(&mut *store).await?;
+        instance.scimwell_provider_handler().call_handle(store, &request.into()).await
+    }
+}
+
+/// Runs `call` on the store of a fresh instance, bounded in number, time and memory.
+pub(crate) async fn run<T>(
+    runtime: &Runtime,
+    imports: &Arc<Imports>,
+    call: impl AsyncFnOnce(&mut Store<Instance>) -> wasmtime::Result<T>,
+) -> (Result<T, Failure>, Option<Principal>) {
+    let deadline = Instant::now() + runtime.config.timeout;
+    // Held until the store is gone, and its slot of the pool with it.
+    let Ok(_permit) = timeout_at(deadline, runtime.permits.acquire()).await else {
+        return (Err(Failure::TimedOut), None);
+    };
+    let mut store = runtime.store(imports.clone());
+    let called = timeout_at(deadline, call(&mut store)).await;
+    let instance = store.data();
+    let called = match called {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(_)) if instance.memory.exceeded => Err(Failure::Memory),
+        Ok(Err(error)) => Err(Failure::Trap(error)),
+        Err(_elapsed) => Err(Failure::TimedOut),
+    };
+    if called.is_err() {
+        let output = instance.output();
+        if !output.is_empty() {
+            tracing::error!(output, "what the component had to say");
+        }
+    }
+    (called, instance.principal().cloned())
+}
+
+/// Logs the failure, counts it and makes a response of it.
+pub(crate) fn failed(failure: &Failure, request_id: &str, metrics: &Metrics) -> Response {
+    match failure {
+        Failure::Trap(error) => {
+            metrics.trapped();
+            tracing::error!(request_id, error = format!("{error:?}"), "the component trapped");
+            let detail =
+                format!("The server failed on this request; its log has the cause under request id {request_id}.");
+            Response::error(500, &detail)
+        }
+        Failure::Memory => {
+            metrics.exceeded_memory();
+            tracing::error!(request_id, "the component exceeded its memory cap");
+            let detail = format!(
+                "This request needs more memory than the server allows (request id {request_id}); ask for less at once: a \
+                 smaller count, fewer operations."
+            );
+            Response::error(500, &detail)
+        }
+        Failure::TimedOut => {
+            metrics.timed_out();
+            tracing::error!(request_id, "the request took too long and was stopped");
+            let detail = format!(
+                "The server could not finish this request in time (request id {request_id}); whether a change was made is \
+                 unknown: read the resource before repeating it."
+            );
+            Response::retry_later(&detail)
+        }
+    }
+}
+
+impl From<Request> for handler::Request {
+    fn from(request: Request) -> Self {
+        Self {
+            method: request.method,
+            target: request.target,
+            headers: request.headers.into_iter().map(|(name, value)| handler::Header { name, value }).collect(),
+            body: request.body,
+            base_url: request.base_url,
+            client_certificate_subject: request.client_certificate_subject,
+            tenant_hint: request.tenant_hint,
+            remote_address: request.remote_address,
+        }
+    }
+}
+
+impl From<handler::Response> for Response {
+    fn from(response: handler::Response) -> Self {
+        Self {
+            status: response.status,
+            headers: response.headers.into_iter().map(|header| (header.name, header.value)).collect(),
+            body: response.body,
+        }
+    }
+}
+
+/// The id that the client or a proxy gave the request, where it can do no harm in a log, or else a new one.
+pub(crate) fn request_id(headers: &[(String, String)]) -> String {
+    let plausible = |id: &str| {
+        (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
+    };
+    match headers.iter().find(|(name, _)| name == "x-request-id") {
+        Some((_, id)) if plausible(id) => id.clone(),
+        _ => new_request_id(),
+    }
+}
+
+/// Unique to this process, and to others as far as the clock tells them apart: an id finds log lines, it guards nothing.
+pub(crate) fn new_request_id() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    static STARTED: std::sync::OnceLock<u64> = std::sync::OnceLock::new();
+    let started = STARTED.get_or_init(|| {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        now.map_or(0, |now| now.as_secs())
+    });
+    format!("{started:08x}-{:06x}", NEXT.fetch_add(1, Relaxed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn error_body_has_the_keys_of_the_rfc_only() {
+        let response = Response::error(413, "too \"large\"");
+        let expect =
+            r#"{"schemas":["urn:ietf:params:scim:api:messages:2.0:Error"],"status":"413","detail":"too \"large\""}"#;
+        assert_eq!(String::from_utf8(response.body).unwrap(), expect);
+    }
+
+    #[track_caller]
+    fn check_id(sent: &str, kept: bool) {
+        let id = request_id(&[("x-request-id".to_owned(), sent.to_owned())]);
+        assert_eq!(id == sent, kept, "{id}");
+    }
+
+    #[test]
+    fn request_ids() {
+        check_id("5f3a-9.b:c_D", true);
+        check_id("", false);
+        check_id("line\nbreak", false);
+        check_id(&"x".repeat(64), true);
+        check_id(&"x".repeat(65), false);
+        assert_ne!(request_id(&[]), request_id(&[]));
+    }
+}

@@ -1,0 +1,86 @@
+//! Runs the `wasi:http` build of the component, as Spin and `wasmtime serve` do, on the same backends.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use wasmtime::Store;
+use wasmtime_wasi_http::WasiHttpView;
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
+use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
+
+use crate::authenticator::Authenticator;
+use crate::engine::{Config, Runtime};
+use crate::error::{Error, Result};
+use crate::instance::{Imports, Instance};
+use crate::metrics::Metrics;
+use crate::policy::Policy;
+use crate::provider::{failed, new_request_id, run};
+use crate::storage::Storage;
+
+/// A compiled component of world `service`, and what it needs from outside.
+pub struct ServiceComponent {
+    runtime: Runtime,
+    proxy: ProxyPre<Instance>,
+    imports: Arc<Imports>,
+}
+
+impl ServiceComponent {
+    /// Compiles the component.
+    pub fn new(
+        component: &[u8],
+        config: Config,
+        storage: Arc<dyn Storage>,
+        authenticator: Arc<dyn Authenticator>,
+        policy: Arc<dyn Policy>,
+    ) -> Result<Self> {
+        const WORLD: &str = "scimwell:service/service@0.1.0";
+        let runtime = Runtime::new(config)?;
+        let proxy = runtime
+            .instantiate_pre(component)
+            .and_then(ProxyPre::new)
+            .map_err(|source| Error::Component { world: WORLD, source })?;
+        let metrics = Arc::new(Metrics::default());
+        Ok(Self { runtime, proxy, imports: Arc::new(Imports { storage, authenticator, policy, metrics }) })
+    }
+
+    /// Answers one request. The body is whole on both sides: what is tested here is the component, not streaming.
+    pub async fn handle(&self, request: http::Request<Bytes>) -> http::Response<Bytes> {
+        let (called, _) = run(&self.runtime, &self.imports, async |store| self.call(store, request).await).await;
+        called.unwrap_or_else(|failure| {
+            let response = failed(&failure, &new_request_id(), &self.imports.metrics);
+            let mut http = http::Response::new(Bytes::from(response.body));
+            *http.status_mut() = http::StatusCode::from_u16(response.status).unwrap_or_default();
+            http.headers_mut()
+                .insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(crate::provider::MEDIA_TYPE));
+            http
+        })
+    }
+
+    async fn call(
+        &self,
+        store: &mut Store<Instance>,
+        request: http::Request<Bytes>,
+    ) -> wasmtime::Result<http::Response<Bytes>> {
+        let scheme = if request.uri().scheme_str() == Some("https") { Scheme::Https } else { Scheme::Http };
+        let request =
+            request.map(|body| Full::new(body).map_err(|never| -> wasmtime_wasi_http::Error { match never {} }));
+        let request = store.data_mut().http().new_incoming_request(scheme, request)?;
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let out = store.data_mut().http().new_response_outparam(sender)?;
+        let instance = self.proxy.instantiate_async(&mut *store).await?;
+        // The guest writes the body after it has set the response: both sides go on together.
+        let handle = instance.wasi_http_incoming_handler().call_handle(&mut *store, request, out);
+        let collect = async {
+            let Ok(response) = receiver.await else {
+                wasmtime::bail!("the component never set a response");
+            };
+            let (parts, body) = response?.into_parts();
+            let body = body.collect().await?.to_bytes();
+            Ok(http::Response::from_parts(parts, body))
+        };
+        let (handled, collected) = tokio::join!(handle, collect);
+        handled?;
+        collected
+    }
+}
