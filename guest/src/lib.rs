@@ -1,16 +1,149 @@
 //! The SCIM 2.0 protocol core of scimwell (RFC 7643, RFC 7644): a pure function from a request to a response, over a store.
+//!
+//! [`handle`] is the whole pipeline; everything outside it comes through [`Host`]. The components are made of it by
+//! `component`, the only module that knows wit-bindgen.
+//!
+//! ```
+//! use scimwell_guest::{handle, Host, http::Request};
+//!
+//! fn ping(host: &impl Host) -> u16 {
+//!     let request = Request { method: "GET".into(), target: "/Users?count=0".into(), ..Request::default() };
+//!     handle(host, &request).status
+//! }
+//! ```
 
 pub mod compat;
+#[cfg(all(feature = "component", target_family = "wasm"))]
+pub mod component;
 pub mod datetime;
 pub mod error;
 pub mod filter;
+pub mod host;
 pub mod http;
 pub mod limits;
+pub mod ops;
 pub mod patch;
 pub mod project;
 pub mod query;
+pub mod render;
 pub mod resource;
+pub mod route;
 pub mod schema;
+pub mod service;
 pub mod store;
 pub mod suggest;
 pub mod validate;
+
+use compat::Compat;
+use error::{ErrorKind, Result, ScimError};
+pub use host::Host;
+use host::{AuthError, Credentials, Principal};
+use http::{Request, Response};
+use ops::Context;
+use query::Query;
+use route::{Action, Discovery, Route};
+use schema::{REGISTRY, discovery};
+
+/// Answer one request. Never fails: what goes wrong becomes a SCIM Error response (RFC 7644 §3.12).
+pub fn handle<H: Host>(host: &H, request: &Request) -> Response {
+    answer(host, request).unwrap_or_else(|error| render::error(&error))
+}
+
+fn answer<H: Host>(host: &H, request: &Request) -> Result<Response> {
+    let principal = authenticate(host, request)?;
+    let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
+    let route = route::route(&REGISTRY, &request.method, path)?;
+    permit(&route, &principal)?;
+    let query = Query::parse(query)?;
+    let (resource_type, action) = match route {
+        Route::Discovery(discovery) => return discover(&discovery, &request.base_url),
+        Route::Resources(resource_type, action) => (resource_type, action),
+    };
+    let ctx = &mut Context {
+        host,
+        store: host.open(&principal.tenant).map_err(store::failure)?,
+        principal,
+        registry: &REGISTRY,
+        request,
+        query,
+        compat: Compat::default(),
+        now: host.now(),
+    };
+    let response = match action {
+        Action::Search => return ops::search::run(ctx, resource_type),
+        Action::Read(id) => return ops::read::run(ctx, resource_type, &id),
+        Action::Create => ops::create::run(ctx, resource_type)?,
+        Action::Replace(id) => ops::replace::run(ctx, resource_type, &id)?,
+        Action::Patch(id) => ops::patch::run(ctx, resource_type, &id)?,
+        Action::Delete(id) => ops::delete::run(ctx, resource_type, &id)?,
+    };
+    // The write stands whatever becomes of this step; the next write goes on with it.
+    let _ = store::sweep::step(&ctx.store);
+    Ok(response)
+}
+
+fn authenticate<H: Host>(host: &H, request: &Request) -> Result<Principal> {
+    let credentials = Credentials {
+        authorization: request.header("authorization").map(str::to_owned),
+        tenant_hint: request.tenant_hint.clone(),
+        client_certificate_subject: request.client_certificate_subject.clone(),
+        remote_address: request.remote_address.clone(),
+    };
+    host.authenticate(&credentials).map_err(|error| match error {
+        AuthError::Unauthenticated if credentials.authorization.is_none() => ScimError::new(
+            ErrorKind::Unauthorized,
+            "The request has no Authorization header. Send `Authorization: Bearer` followed by the tenant's SCIM token.",
+        ),
+        AuthError::Unauthenticated => ScimError::new(
+            ErrorKind::Unauthorized,
+            "The token is not valid here: it is mistyped, expired or revoked. Enter a current SCIM token of this tenant.",
+        ),
+        AuthError::Forbidden => ScimError::new(
+            ErrorKind::Forbidden,
+            "The token belongs to another tenant than the one in the URL. Use the token and the URL of one tenant.",
+        ),
+        AuthError::RateLimited(seconds) => ScimError::new(
+            ErrorKind::RateLimited(seconds),
+            format!("Too many requests. Repeat the request in {seconds} seconds."),
+        ),
+        AuthError::Unavailable(why) => {
+            ScimError::new(ErrorKind::Unavailable, "The token can't be checked for now. Repeat the request in a moment.")
+                .with_log(why)
+        }
+    })
+}
+
+fn permit(route: &Route<'_>, principal: &Principal) -> Result<()> {
+    let (permitted, needed) = match route.writes() {
+        true => (principal.permissions.write, "write"),
+        false => (principal.permissions.read, "read"),
+    };
+    match permitted {
+        true => Ok(()),
+        false => Err(ScimError::new(
+            ErrorKind::Forbidden,
+            format!("The token lacks the permission `{needed}`. Use a token that has it."),
+        )),
+    }
+}
+
+/// Discovery (RFC 7644 §4) needs no store.
+fn discover(discovery: &Discovery, base_url: &str) -> Result<Response> {
+    let (found, name) = match discovery {
+        Discovery::ServiceProviderConfig => {
+            return Ok(render::json(200, &discovery::service_provider_config(base_url)));
+        }
+        Discovery::ResourceTypes(None) => return Ok(render::all(discovery::resource_types(&REGISTRY, base_url))),
+        Discovery::Schemas(None) => return Ok(render::all(discovery::schemas(&REGISTRY, base_url))),
+        Discovery::ResourceTypes(Some(name)) => {
+            (REGISTRY.by_name(name).map(|found| discovery::resource_type(found, base_url)), name)
+        }
+        Discovery::Schemas(Some(urn)) => {
+            (REGISTRY.schema(urn).map(|found| discovery::schema(found, base_url)), urn)
+        }
+    };
+    match found {
+        Some(found) => Ok(render::json(200, &found)),
+        None => Err(ScimError::new(ErrorKind::NotFound, format!("`{name}` is not known here; the list is one level up."))),
+    }
+}

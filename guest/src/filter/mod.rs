@@ -5,12 +5,15 @@
 
 mod check;
 mod eval;
+mod explain;
 mod parse;
+mod plan;
 
 use std::fmt;
 
-pub use check::{Checked, Operand, check};
+pub use check::{Checked, Operand, check, check_values, resolve};
 pub use parse::{parse, parse_path};
+pub use plan::{Access, Plan, plan};
 
 /// An attribute as a request names it: `urn:…:User:name.familyName` in its parts, spelled as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,9 +90,16 @@ pub struct Path {
     pub sub: Option<String>,
 }
 
-impl fmt::Display for Operator {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Operator {
+    /// The operator written `word`, in any case; `pr` is none, since it compares with nothing.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Eq, Self::Ne, Self::Co, Self::Sw, Self::Ew, Self::Gt, Self::Ge, Self::Lt, Self::Le]
+            .into_iter()
+            .find(|operator| operator.word().eq_ignore_ascii_case(word))
+    }
+
+    fn word(self) -> &'static str {
+        match self {
             Self::Eq => "eq",
             Self::Ne => "ne",
             Self::Co => "co",
@@ -99,6 +109,78 @@ impl fmt::Display for Operator {
             Self::Ge => "ge",
             Self::Lt => "lt",
             Self::Le => "le",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Operator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+impl fmt::Display for AttributePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(urn) = &self.urn {
+            write!(f, "{urn}:")?;
+        }
+        f.write_str(&self.name)?;
+        match &self.sub {
+            Some(sub) => write!(f, ".{sub}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Literal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // JSON's own quoting and escapes.
+            Self::String(text) => write!(f, "{}", serde_json::Value::from(text.as_str())),
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Boolean(boolean) => write!(f, "{boolean}"),
+            Self::Null => f.write_str("null"),
+        }
+    }
+}
+
+/// Prints what parses back to the same filter, with no more parentheses than that takes.
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::And(filters) => join(f, filters, " and ", |filter| matches!(filter, Self::And(_) | Self::Or(_))),
+            Self::Or(filters) => join(f, filters, " or ", |filter| matches!(filter, Self::Or(_))),
+            Self::Not(filter) => write!(f, "not ({filter})"),
+            Self::Compare(attribute, operator, literal) => write!(f, "{attribute} {operator} {literal}"),
+            Self::Present(attribute) => write!(f, "{attribute} pr"),
+            Self::Values(attribute, filter) => write!(f, "{attribute}[{filter}]"),
+        }
+    }
+}
+
+fn join(f: &mut fmt::Formatter<'_>, filters: &[Filter], separator: &str, group: fn(&Filter) -> bool) -> fmt::Result {
+    for (i, filter) in filters.iter().enumerate() {
+        if i > 0 {
+            f.write_str(separator)?;
+        }
+        if group(filter) {
+            write!(f, "({filter})")?;
+        } else {
+            write!(f, "{filter}")?;
+        }
+    }
+    Ok(())
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.attribute)?;
+        if let Some(filter) = &self.filter {
+            write!(f, "[{filter}]")?;
+        }
+        match &self.sub {
+            Some(sub) => write!(f, ".{sub}"),
+            None => Ok(()),
+        }
     }
 }
