@@ -4,10 +4,13 @@
 
 use async_trait::async_trait;
 
+pub mod contract;
 pub mod memory;
+#[cfg(feature = "redb")]
 pub mod redb;
 
 pub use self::memory::Memory;
+#[cfg(feature = "redb")]
 pub use self::redb::Redb;
 
 /// An opaque key; at most [`MAX_KEY`] bytes.

@@ -272,13 +272,16 @@ fn open_file(path: &Path) -> Result<(Database, Arc<Keys>), StoreError> {
 
 fn open_backend(backend: impl StorageBackend, name: &str) -> Result<(Database, Arc<Keys>), StoreError> {
     let unavailable = |why: &dyn std::fmt::Display| StoreError::Unavailable(format!("{name}: {why}"));
-    let database =
-        Database::builder().set_cache_size(CACHE).create_with_backend(backend).map_err(|error| match error {
-            DatabaseError::DatabaseAlreadyOpen => {
-                unavailable(&"another process has this database open; stop that one or use another data directory")
-            }
-            error => unavailable(&error),
-        })?;
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE);
+    // Not expected, see `write`; but a file that takes minutes to open should say why.
+    builder.set_repair_callback(|repair| tracing::warn!(progress = repair.progress(), "repairing the database"));
+    let database = builder.create_with_backend(backend).map_err(|error| match error {
+        DatabaseError::DatabaseAlreadyOpen => {
+            unavailable(&"another process has this database open; stop that one or use another data directory")
+        }
+        error => unavailable(&error),
+    })?;
     // A snapshot can't be taken of a table that was never written.
     let mut transaction = database.begin_write().map_err(|error| unavailable(&error))?;
     transaction.set_quick_repair(true);
@@ -527,6 +530,7 @@ impl<'a> Changes<'a> {
     }
 }
 
+/// A walk runs on one of tokio's threads where it is long; the runtime may be shutting down.
 fn interrupted(error: &tokio::task::JoinError) -> StoreError {
     StoreError::Other(format!("a walk over keys did not finish: {error}"))
 }
@@ -534,4 +538,97 @@ fn interrupted(error: &tokio::task::JoinError) -> StoreError {
 /// redb refuses everything after an I/O error until the file is opened anew, which the writer does.
 fn failed(error: impl Into<redb::Error>) -> StoreError {
     StoreError::Unavailable(error.into().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use redb::backends::InMemoryBackend;
+
+    use super::*;
+
+    /// A disk that is full while `is_full`.
+    #[derive(Debug)]
+    struct Disk {
+        bytes: Arc<InMemoryBackend>,
+        is_full: Arc<AtomicBool>,
+    }
+
+    impl Disk {
+        fn check(&self) -> io::Result<()> {
+            if self.is_full.load(Ordering::SeqCst) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        }
+    }
+
+    impl StorageBackend for Disk {
+        fn len(&self) -> io::Result<u64> {
+            self.bytes.len()
+        }
+
+        fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+            self.bytes.read(offset, out)
+        }
+
+        fn set_len(&self, len: u64) -> io::Result<()> {
+            self.check()?;
+            self.bytes.set_len(len)
+        }
+
+        fn sync_data(&self) -> io::Result<()> {
+            self.check()?;
+            self.bytes.sync_data()
+        }
+
+        fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+            self.check()?;
+            self.bytes.write(offset, data)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_heals() {
+        let (bytes, is_full) = (Arc::new(InMemoryBackend::new()), Arc::new(AtomicBool::new(false)));
+        let open = {
+            let is_full = Arc::clone(&is_full);
+            move || {
+                let disk = Disk { bytes: Arc::clone(&bytes), is_full: Arc::clone(&is_full) };
+                open_backend(disk, "disk")
+            }
+        };
+        let storage = Redb::start(Box::new(open)).unwrap();
+        let put = |key: &str| storage.commit("t", vec![], vec![Mutation::Put(key.into(), vec![1])]);
+        assert_eq!(put("a").await, Ok(Outcome::Committed));
+
+        is_full.store(true, Ordering::SeqCst);
+        for _ in 0..2 {
+            let refused = put("b").await;
+            assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+        }
+        let refused = storage.get("t", &["a".into()]).await;
+        assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+
+        is_full.store(false, Ordering::SeqCst);
+        while put("c").await != Ok(Outcome::Committed) {
+            tokio::time::sleep(REOPEN_DELAY / 10).await;
+        }
+        let keys = ["a", "b", "c"].map(Key::from);
+        assert_eq!(storage.get("t", &keys).await, Ok(vec![Some(vec![1]), None, Some(vec![1])]));
+    }
+
+    #[test]
+    fn dropping_ends_a_writer_that_cannot_open() {
+        let (bytes, is_full) = (Arc::new(InMemoryBackend::new()), Arc::new(AtomicBool::new(false)));
+        let disk = move |is_full| open_backend(Disk { bytes: Arc::clone(&bytes), is_full }, "disk");
+        let storage = Redb::start({
+            let is_full = Arc::clone(&is_full);
+            Box::new(move || disk(Arc::clone(&is_full)))
+        })
+        .unwrap();
+        is_full.store(true, Ordering::SeqCst);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let refused = runtime.block_on(storage.commit("t", vec![], vec![Mutation::Put(vec![1], vec![1])]));
+        assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+        drop(storage);
+    }
 }
