@@ -98,7 +98,7 @@ impl Query {
     }
 
     /// `startIndex`: at least 1, and 1 where absent (RFC 7644 §3.4.2.4).
-    pub fn start_index(&self, compat: &mut Compat) -> Result<usize> {
+    pub fn start_index(&self, compat: &mut Compat) -> Result<u64> {
         let start = integer("startIndex", self.start_index.as_deref(), compat)?;
         Ok(start.map_or(1, |start| start.max(1)))
     }
@@ -106,12 +106,12 @@ impl Query {
     /// `count`: a negative one means 0, and none is more than [`MAX_PAGE`] (RFC 7644 §3.4.2.4).
     pub fn count(&self, compat: &mut Compat) -> Result<usize> {
         let count = integer("count", self.count.as_deref(), compat)?;
-        Ok(count.map_or(DEFAULT_PAGE, |count| count.min(MAX_PAGE)))
+        Ok(count.map_or(DEFAULT_PAGE, |count| usize::try_from(count).unwrap_or(MAX_PAGE).min(MAX_PAGE)))
     }
 }
 
-/// An integer, with what is negative as 0 and what is beyond all memory as the most there is.
-fn integer(name: &str, text: Option<&str>, compat: &mut Compat) -> Result<Option<usize>> {
+/// An integer, with what is negative as 0 and what is beyond 64 bits as the most there is.
+fn integer(name: &str, text: Option<&str>, compat: &mut Compat) -> Result<Option<u64>> {
     let Some(text) = text.map(str::trim) else { return Ok(None) };
     let (negative, digits) = match text.strip_prefix('-') {
         Some(digits) => (true, digits),
@@ -121,12 +121,17 @@ fn integer(name: &str, text: Option<&str>, compat: &mut Compat) -> Result<Option
         compat.accept(Tolerance::BadPageNumber, name)?;
         return Ok(None);
     }
-    Ok(Some(if negative { 0 } else { digits.parse().unwrap_or(usize::MAX) }))
+    Ok(Some(if negative { 0 } else { digits.parse().unwrap_or(u64::MAX) }))
 }
 
 /// `application/x-www-form-urlencoded` text to a string; what is wrong with it otherwise.
 fn decode(text: &str) -> Result<String, String> {
-    if !text.contains(['%', '+']) {
+    if text.contains('+') { percent_decode(&text.replace('+', " ")) } else { percent_decode(text) }
+}
+
+/// Percent-encoded text (RFC 3986 §2.1) to a string; what is wrong with it otherwise.
+pub(crate) fn percent_decode(text: &str) -> Result<String, String> {
+    if !text.contains('%') {
         return Ok(text.to_owned());
     }
     let mut bytes = Vec::with_capacity(text.len());
@@ -134,7 +139,6 @@ fn decode(text: &str) -> Result<String, String> {
     while let [first, tail @ ..] = rest {
         rest = tail;
         match first {
-            b'+' => bytes.push(b' '),
             b'%' => {
                 let [high, low, tail @ ..] = tail else { return Err(incomplete(text)) };
                 let (Some(high), Some(low)) = (hex(*high), hex(*low)) else { return Err(incomplete(text)) };
@@ -168,7 +172,7 @@ mod tests {
         assert_eq!(parse(text).filter(), expect, "{text}");
     }
 
-    fn check_page(text: &str, expect: (usize, usize)) {
+    fn check_page(text: &str, expect: (u64, usize)) {
         let (query, mut compat) = (parse(text), Compat::default());
         let page = (query.start_index(&mut compat).unwrap(), query.count(&mut compat).unwrap());
         assert_eq!(page, expect, "{text}");
@@ -227,7 +231,7 @@ mod tests {
         check_page("startIndex=0&count=0", (1, 0));
         check_page("startIndex=-5&count=-1", (1, 0));
         check_page("startIndex=11&count=100000", (11, MAX_PAGE));
-        check_page("startIndex=99999999999999999999999&count=99999999999999999999999", (usize::MAX, MAX_PAGE));
+        check_page("startIndex=99999999999999999999999&count=99999999999999999999999", (u64::MAX, MAX_PAGE));
         check_page("startIndex=one&count=2.5", (1, DEFAULT_PAGE));
         check_page("startIndex=+3&count=%2B4", (3, 4));
     }

@@ -6,11 +6,11 @@ use serde_json::Value;
 use serde_json::map::Entry;
 
 use super::place::Place;
-use super::value::value_at;
+use super::value::{unknown, value_at};
 use crate::compat::{Compat, Tolerance};
 use crate::error::{ErrorKind, Result, ScimError};
 use crate::resource::Object;
-use crate::schema::{self, Attribute, Mutability, ResourceType, Schema, Source};
+use crate::schema::{self, Attribute, COMMON, Mutability, ResourceType, Schema, Source};
 
 /// What a client wants a resource to be.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -150,13 +150,13 @@ fn top_level<'s>(
 ) -> Result<()> {
     match read_key(ty, key, compat)? {
         Key::Attribute(extension, attribute, sub) => put(extension, attribute, sub, value, raw),
-        Key::Unknown => compat.accept(Tolerance::Unknown, key),
+        Key::Unknown => unknown(key, key, names(COMMON).chain(ty.schemas().flat_map(|s| names(&s.attributes))), compat),
         Key::Core => {
             compat.accept(Tolerance::DottedKey, key)?;
             for (name, value) in members_of(key, value, compat)? {
                 match core(ty, &name) {
                     Some(attribute) => put(None, attribute, None, value, raw)?,
-                    None => compat.accept(Tolerance::Unknown, &format!("{key}:{name}"))?,
+                    None => unknown(&format!("{key}:{name}"), &name, names(&ty.schema.attributes), compat)?,
                 }
             }
             Ok(())
@@ -170,7 +170,7 @@ fn top_level<'s>(
                         }
                         put(Some(schema), attribute, sub, value, raw)?;
                     }
-                    None => compat.accept(Tolerance::Unknown, &format!("{}:{name}", schema.id))?,
+                    None => unknown(&format!("{}:{name}", schema.id), &name, names(&schema.attributes), compat)?,
                 }
             }
             Ok(())
@@ -216,6 +216,10 @@ fn read_key<'s>(ty: &'s ResourceType, key: &str, compat: &mut Compat) -> Result<
 
 fn core<'s>(ty: &'s ResourceType, name: &str) -> Option<&'s Attribute> {
     schema::common(name).or_else(|| ty.schema.attribute(name))
+}
+
+fn names(attributes: &[Attribute]) -> impl Iterator<Item = &str> {
+    attributes.iter().map(|attribute| attribute.name.as_ref())
 }
 
 /// `name` or `name.sub`, where both exist.

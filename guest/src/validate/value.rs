@@ -8,6 +8,7 @@ use crate::datetime;
 use crate::error::{ErrorKind, Result, ScimError};
 use crate::resource::Object;
 use crate::schema::{Attribute, Mutability, Returned, Type};
+use crate::suggest::did_you_mean;
 
 /// The canonical form of an attribute's whole value: an array for a multi-valued attribute; `None` where it is unset.
 ///
@@ -173,7 +174,8 @@ fn sub_attributes(
     let mut emptied = false;
     for (key, value) in object {
         let Some(sub) = attribute.sub_attribute(&key) else {
-            compat.accept(Tolerance::Unknown, &Place::Sub(&place, &key).to_string())?;
+            let known = attribute.sub_attributes.iter().map(|sub| sub.name.as_ref());
+            unknown(&Place::Sub(&place, &key).to_string(), &key, known, compat)?;
             continue;
         };
         if seen.contains(&sub.name.as_ref()) {
@@ -194,6 +196,19 @@ fn sub_attributes(
     // `{"type": "work", "value": ""}` takes the e-mail address away; what is left of it only labels nothing.
     let labels_nothing = attribute.multi_valued && emptied;
     Ok((!canonical.is_empty() && !labels_nothing).then_some(Value::Object(canonical)))
+}
+
+/// Pass over what the schema does not know; where the profile refuses it, say what was probably meant.
+pub(super) fn unknown<'n>(
+    place: &str,
+    name: &str,
+    known: impl Iterator<Item = &'n str>,
+    compat: &mut Compat,
+) -> Result<()> {
+    compat.accept(Tolerance::Unknown, place).map_err(|mut error| {
+        error.detail.push_str(&did_you_mean(name, known));
+        error
+    })
 }
 
 /// The JSON object or array that a string holds where a complex value belongs.
