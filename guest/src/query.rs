@@ -34,7 +34,7 @@ impl Query {
     pub fn parse(text: &str) -> Result<Self> {
         let mut query = Self::default();
         // OneLogin ends URLs in `&` and `?`.
-        for pair in text.split('&').map(|pair| pair.trim_end_matches('?')).filter(|pair| !pair.is_empty()) {
+        for pair in text.trim_matches(['?', '&']).split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let Ok(name) = decode(name) else { continue };
             let Some(parameter) = query.parameter(&name) else { continue };
@@ -202,6 +202,8 @@ mod tests {
         check_filter("&&filter=x&", Some("x"));
         check_filter("filter=x&?", Some("x"));
         check_filter("filter=x?", Some("x"));
+        check_filter("filter=x?&count=1", Some("x?"));
+        check_filter("?filter=x", Some("x"));
         check_filter("?", None);
         check_filter("filter=&count=1", None);
         check_filter("filter=+", None);
