@@ -79,7 +79,7 @@ impl Instance {
         self.grant.principal.as_ref()
     }
 
-    /// What the guest wrote to its standard output and error: a panic's message for example.
+    /// What the guest wrote to its standard output and error.
     pub(crate) fn output(&self) -> String {
         String::from_utf8_lossy(&self.output.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
     }

@@ -40,5 +40,5 @@ pub use engine::{Config, Engine};
 pub use error::{Error, Result};
 pub use metrics::Metrics;
 pub use provider::{Handled, MEDIA_TYPE, Provider, Request, Response};
-pub use service::{ClientCertificateSubject, DEFAULT_BODY_LIMIT, PeerAddress, ScimService, Served};
+pub use service::{ClientCertificateSubject, DEFAULT_BODY_LIMIT, PeerAddress, ScimService, Secure, Served};
 pub use wasi_http::ServiceComponent;

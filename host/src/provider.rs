@@ -86,7 +86,12 @@ pub struct Handled {
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// It trapped: a bug.
-    Trap(wasmtime::Error),
+    Trap {
+        /// Where and why.
+        error: wasmtime::Error,
+        /// What it wrote to its standard output and error: a panic's message for example.
+        output: String,
+    },
     /// It wanted more memory than it may have.
     Memory,
     /// It took too long, or waited too long for its turn.
@@ -161,24 +166,18 @@ pub(crate) async fn run<T>(
     let called = match called {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(_)) if instance.memory.exceeded => Err(Failure::Memory),
-        Ok(Err(error)) => Err(Failure::Trap(error)),
+        Ok(Err(error)) => Err(Failure::Trap { error, output: instance.output() }),
         Err(_elapsed) => Err(Failure::TimedOut),
     };
-    if called.is_err() {
-        let output = instance.output();
-        if !output.is_empty() {
-            tracing::error!(output, "what the component had to say");
-        }
-    }
     (called, instance.principal().cloned())
 }
 
 /// Logs the failure, counts it and makes a response of it.
 pub(crate) fn failed(failure: &Failure, request_id: &str, metrics: &Metrics) -> Response {
     match failure {
-        Failure::Trap(error) => {
+        Failure::Trap { error, output } => {
             metrics.trapped();
-            tracing::error!(request_id, error = format!("{error:?}"), "the component trapped");
+            tracing::error!(request_id, error = format!("{error:?}"), output, "the component trapped");
             let detail =
                 format!("The server failed on this request; its log has the cause under request id {request_id}.");
             Response::error(500, &detail)

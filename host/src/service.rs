@@ -26,6 +26,10 @@ pub struct PeerAddress(pub SocketAddr);
 #[derive(Clone, Debug)]
 pub struct ClientCertificateSubject(pub String);
 
+/// A request extension: the connection is TLS, so that the base URL starts with `https` even where the request says nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Secure;
+
 /// A response extension: what an access log may say.
 #[derive(Clone, Debug)]
 pub struct Served {
@@ -110,7 +114,7 @@ impl ScimService {
             .handle_detailed(Request {
                 method: parts.method.as_str().to_owned(),
                 target,
-                base_url: self.base_url(&parts.uri, &parts.headers, tenant.as_deref()),
+                base_url: self.base_url(&parts, tenant.as_deref()),
                 headers,
                 body,
                 client_certificate_subject: parts.extensions.get().map(|ClientCertificateSubject(name)| name.clone()),
@@ -161,10 +165,13 @@ impl ScimService {
         }
     }
 
-    fn base_url(&self, uri: &Uri, headers: &HeaderMap, tenant: Option<&str>) -> String {
+    fn base_url(&self, request: &http::request::Parts, tenant: Option<&str>) -> String {
         let root = match &self.settings.public_url {
             Some(url) => url.clone(),
-            None => format!("{}{}", origin(uri, headers), self.settings.prefix),
+            None => {
+                let secure = request.extensions.get::<Secure>().is_some();
+                format!("{}{}", origin(&request.uri, &request.headers, secure), self.settings.prefix)
+            }
         };
         match tenant {
             Some(tenant) => format!("{root}/t/{tenant}/scim/v2"),
@@ -226,14 +233,14 @@ fn segment(path: &str) -> Option<(&str, &str)> {
 }
 
 /// Scheme and host as the client knows them.
-fn origin(uri: &Uri, headers: &HeaderMap) -> String {
+fn origin(uri: &Uri, headers: &HeaderMap, secure: bool) -> String {
     // Of several proxies, the first is the one that the client spoke to.
     let forwarded = |name: &str| headers.get(name)?.to_str().ok()?.split(',').next().map(str::trim);
     let scheme = forwarded("x-forwarded-proto")
         .into_iter()
         .chain(uri.scheme_str())
         .find(|scheme| matches!(*scheme, "http" | "https"))
-        .unwrap_or("http");
+        .unwrap_or(if secure { "https" } else { "http" });
     let host = forwarded("x-forwarded-host")
         .into_iter()
         .chain(uri.authority().map(http::uri::Authority::as_str))
@@ -325,7 +332,7 @@ mod tests {
     #[track_caller]
     fn check_origin(uri: &str, sent: &[(&'static str, &'static str)], expect: &str) {
         let headers = sent.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
-        assert_eq!(origin(&uri.parse().unwrap(), &headers.collect()), expect);
+        assert_eq!(origin(&uri.parse().unwrap(), &headers.collect(), false), expect);
     }
 
     #[test]

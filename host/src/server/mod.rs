@@ -1,1 +1,13 @@
-//! s
+//! The server that the `scimwell` binary is: command line, listener, TLS, log and what a first start prints.
+
+mod error;
+mod front;
+mod listen;
+mod options;
+mod start;
+mod tls;
+mod welcome;
+
+pub use error::StartError;
+pub use options::{Command, CommandLine, LogFormat, ServeOptions, StorageUrl};
+pub use start::serve;

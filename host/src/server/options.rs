@@ -1,0 +1,156 @@
+//! The command line. Other tools drive it: keep it stable.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// A SCIM 2.0 service provider: identity providers provision users and groups into it.
+#[derive(Debug, Parser)]
+#[command(name = "scimwell", version, about)]
+pub struct CommandLine {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the binary does.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve SCIM over HTTP.
+    Serve(ServeOptions),
+}
+
+/// The options of `scimwell serve`.
+#[derive(Args, Clone, Debug)]
+pub struct ServeOptions {
+    /// The address to listen on; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080", env = "SCIMWELL_LISTEN")]
+    pub listen: SocketAddr,
+    /// The directory of the embedded database; created where it does not exist.
+    #[arg(long, value_name = "DIR", default_value = "./scimwell-data", env = "SCIMWELL_DATA")]
+    pub data: PathBuf,
+    /// Storage other than --data: `redb:DIR` or `memory:`.
+    #[arg(long, value_name = "URL", env = "SCIMWELL_STORAGE")]
+    pub storage: Option<StorageUrl>,
+    /// Accept this token too, for tenant `default` with all permissions.
+    #[arg(long, value_name = "TOKEN", env = "SCIMWELL_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// Where clients reach the server, if not at --listen: `https://scim.example.com`.
+    #[arg(long, value_name = "URL", env = "SCIMWELL_BASE_URL")]
+    pub base_url: Option<String>,
+    /// Serve HTTPS with this certificate chain, in PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_key", env = "SCIMWELL_TLS_CERT")]
+    pub tls_cert: Option<PathBuf>,
+    /// The certificate's private key, in PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_cert", env = "SCIMWELL_TLS_KEY")]
+    pub tls_key: Option<PathBuf>,
+    /// For trying out: keep everything in memory, and let the token in at /t/{any}/scim/v2.
+    #[arg(long, conflicts_with = "storage", env = "SCIMWELL_DEV")]
+    pub dev: bool,
+    /// Run this component instead of the embedded one.
+    #[arg(long, value_name = "FILE", env = "SCIMWELL_COMPONENT_FILE")]
+    pub component: Option<PathBuf>,
+    /// How to write the log.
+    #[arg(long, value_name = "FORMAT", default_value = "text", env = "SCIMWELL_LOG_FORMAT")]
+    pub log_format: LogFormat,
+    /// Bytes of a request's body at most; more is 413.
+    #[arg(long, value_name = "BYTES", default_value_t = crate::DEFAULT_BODY_LIMIT, env = "SCIMWELL_BODY_LIMIT")]
+    pub body_limit: usize,
+    /// Seconds that a request may take; more is 503.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600), env = "SCIMWELL_TIMEOUT")]
+    pub timeout: u64,
+}
+
+/// How the log is written to standard error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Where data is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StorageUrl {
+    /// In memory, until the process ends.
+    Memory,
+    /// In the embedded database in this directory.
+    Redb(PathBuf),
+}
+
+/// A storage URL that names no backend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StorageUrlError {
+    /// A backend that this version does not have yet.
+    Postgres,
+    /// `redb:` without a directory.
+    NoDirectory,
+    /// Anything else.
+    Unknown,
+}
+
+impl std::fmt::Display for StorageUrlError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Postgres => "this version has no PostgreSQL storage yet; use redb:DIR or memory:",
+            Self::NoDirectory => "the directory is missing: redb:DIR",
+            Self::Unknown => "not a storage URL; use redb:DIR or memory:",
+        })
+    }
+}
+
+impl std::error::Error for StorageUrlError {}
+
+impl FromStr for StorageUrl {
+    type Err = StorageUrlError;
+
+    fn from_str(url: &str) -> Result<Self, StorageUrlError> {
+        match url.split_once(':') {
+            Some(("memory", "")) => Ok(Self::Memory),
+            Some(("redb", "")) => Err(StorageUrlError::NoDirectory),
+            Some(("redb", directory)) => Ok(Self::Redb(PathBuf::from(directory))),
+            Some(("postgres" | "postgresql", _)) => Err(StorageUrlError::Postgres),
+            _ => Err(StorageUrlError::Unknown),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(url: &str, expect: Result<StorageUrl, StorageUrlError>) {
+        assert_eq!(url.parse(), expect);
+    }
+
+    #[test]
+    fn storage_urls() {
+        check("memory:", Ok(StorageUrl::Memory));
+        check("redb:/var/lib/scimwell", Ok(StorageUrl::Redb("/var/lib/scimwell".into())));
+        check("redb:", Err(StorageUrlError::NoDirectory));
+        check("postgres://h/db", Err(StorageUrlError::Postgres));
+        check("memory", Err(StorageUrlError::Unknown));
+        check("/var/lib", Err(StorageUrlError::Unknown));
+    }
+
+    #[track_caller]
+    fn check_line(line: &str, accepted: bool) {
+        let parsed = CommandLine::try_parse_from(line.split(' '));
+        assert_eq!(parsed.is_ok(), accepted, "{parsed:?}");
+    }
+
+    #[test]
+    fn command_lines() {
+        check_line("scimwell serve", true);
+        check_line("scimwell serve --listen [::1]:0 --dev --token T --timeout 5", true);
+        check_line("scimwell serve --tls-cert a", false);
+        check_line("scimwell serve --dev --storage memory:", false);
+        check_line("scimwell serve --timeout 0", false);
+        check_line("scimwell serve --listen 8080", false);
+        check_line("scimwell", false);
+    }
+}

@@ -1,0 +1,182 @@
+//! From options to a running server.
+
+use std::borrow::Cow;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpListener;
+use tracing_subscriber::EnvFilter;
+
+use super::error::StartError;
+use super::front::Front;
+use super::options::{LogFormat, ServeOptions, StorageUrl};
+use super::welcome::{self, Token};
+use super::{listen, tls};
+use crate::authenticator::{Authenticator, Permissions};
+use crate::policy::AllowAll;
+use crate::service::ScimService;
+use crate::storage::{Memory, Storage};
+use crate::tokens::{DevToken, Either, StaticToken, StoredTokens};
+use crate::{Config, Engine, Provider, tenants, tokens};
+
+/// The component that `cargo xtask build` embeds; empty in a build without.
+static COMPONENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/component.wasm"));
+/// The tenant of a server that nobody configured.
+const TENANT: &str = "default";
+
+/// Serves until the process is told to end.
+pub fn serve(options: ServeOptions) -> Result<(), StartError> {
+    log(options.log_format);
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(StartError::System)?.block_on(run(options))
+}
+
+async fn run(options: ServeOptions) -> Result<(), StartError> {
+    let base_url = options.base_url.as_deref().map(checked_url).transpose()?;
+    let tls = match (&options.tls_cert, &options.tls_key) {
+        (Some(certificate), Some(key)) => Some(tls::acceptor(certificate, key)?),
+        _ => None,
+    };
+    let storage = open_storage(&options)?;
+    // Before a first start issues a token that would never be shown if this failed.
+    let listener = TcpListener::bind(options.listen).await;
+    let listener = listener.map_err(|source| StartError::Listen { address: options.listen, source })?;
+    let address = listener.local_addr().map_err(StartError::System)?;
+    let end = listen::told_to_end().map_err(StartError::System)?;
+    let engine = compile(&options)?;
+
+    let (authenticator, token) = authenticator(&options, &storage).await?;
+    let provider = Provider::new(Arc::new(engine), storage.clone(), authenticator, Arc::new(AllowAll));
+    let mut scim = ScimService::new(Arc::new(provider)).body_limit(options.body_limit);
+    let local = local_url(address, tls.is_some());
+    let root = base_url.unwrap_or(&local);
+    if let Some(url) = base_url {
+        scim = scim.public_url(url);
+    }
+    greet(&format!("listening on {local}\n{}", welcome::text(root, &token, options.dev)));
+    listen::serve(listener, tls, Front::new(scim, storage), end).await;
+    Ok(())
+}
+
+fn log(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_unset| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A subscriber that an embedding test has set stays.
+    let _ = match format {
+        LogFormat::Text => log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
+        LogFormat::Json => log.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init(),
+    };
+}
+
+fn compile(options: &ServeOptions) -> Result<Engine, StartError> {
+    let started = Instant::now();
+    let component = match &options.component {
+        Some(path) => Cow::Owned(read_component(path)?),
+        None if COMPONENT.is_empty() => return Err(StartError::NoComponent),
+        None => Cow::Borrowed(COMPONENT),
+    };
+    let config = Config { timeout: Duration::from_secs(options.timeout), ..Config::default() };
+    let engine = Engine::new(&component, config)?;
+    tracing::info!(bytes = component.len(), milliseconds = started.elapsed().as_millis(), "component compiled");
+    Ok(engine)
+}
+
+fn read_component(path: &Path) -> Result<Vec<u8>, StartError> {
+    std::fs::read(path).map_err(|source| StartError::File { option: "--component", path: path.to_owned(), source })
+}
+
+fn open_storage(options: &ServeOptions) -> Result<Arc<dyn Storage>, StartError> {
+    let directory = match &options.storage {
+        _ if options.dev => return Ok(Arc::new(Memory::new())),
+        Some(StorageUrl::Memory) => return Ok(Arc::new(Memory::new())),
+        Some(StorageUrl::Redb(directory)) => directory,
+        None => &options.data,
+    };
+    let opened = crate::storage::Redb::open(directory);
+    let storage = opened.map_err(|source| StartError::Storage { place: directory.display().to_string(), source })?;
+    Ok(Arc::new(storage))
+}
+
+/// Who is let in, and what may be said about the token. A first start creates the tenant and its token.
+async fn authenticator(
+    options: &ServeOptions,
+    storage: &Arc<dyn Storage>,
+) -> Result<(Arc<dyn Authenticator>, Token), StartError> {
+    if options.dev {
+        let (token, said) = match &options.token {
+            Some(token) => (token.clone(), Token::Given),
+            None => {
+                let token = tokens::generate()?;
+                (token.clone(), Token::New(token))
+            }
+        };
+        return Ok((Arc::new(DevToken::new(&token, storage.clone())), said));
+    }
+    tenants::create(&**storage, TENANT).await?;
+    let stored = StoredTokens::new(storage.clone());
+    if let Some(token) = &options.token {
+        return Ok((Arc::new(Either(StaticToken::new(token, TENANT), stored)), Token::Given));
+    }
+    if tokens::any(&**storage).await? {
+        return Ok((Arc::new(stored), Token::Earlier));
+    }
+    let token = tokens::issue(&**storage, TENANT, "first start", Permissions::ALL, None).await?;
+    Ok((Arc::new(stored), Token::New(token)))
+}
+
+/// `--base-url` as clients can use it: a scheme, a host, and nothing that would end a URL.
+fn checked_url(url: &str) -> Result<&str, StartError> {
+    let bad = || StartError::BaseUrl(url.to_owned());
+    let parsed: http::Uri = url.parse().map_err(|_| bad())?;
+    match (parsed.scheme_str(), parsed.host(), parsed.query()) {
+        (Some("http" | "https"), Some(host), None) if !host.is_empty() => {
+            let url = url.trim_end_matches('/');
+            Ok(url.strip_suffix("/scim/v2").unwrap_or(url))
+        }
+        _ => Err(bad()),
+    }
+}
+
+/// A URL under which this machine reaches the server.
+fn local_url(address: SocketAddr, secure: bool) -> String {
+    let scheme = if secure { "https" } else { "http" };
+    match address.ip() {
+        ip if ip.is_unspecified() => format!("{scheme}://localhost:{}", address.port()),
+        _ => format!("{scheme}://{address}"),
+    }
+}
+
+/// A closed standard output is no reason not to serve.
+fn greet(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(url: &str, expect: Option<&str>) {
+        assert_eq!(checked_url(url).ok(), expect);
+    }
+
+    #[test]
+    fn base_urls() {
+        check("https://scim.example.com", Some("https://scim.example.com"));
+        check("https://example.com/api/", Some("https://example.com/api"));
+        check("http://example.com:81/scim/v2/", Some("http://example.com:81"));
+        check("example.com", None);
+        check("/scim/v2", None);
+        check("ftp://example.com", None);
+        check("https://example.com/?a", None);
+    }
+
+    #[test]
+    fn local_urls() {
+        assert_eq!(local_url("0.0.0.0:8080".parse().unwrap(), false), "http://localhost:8080");
+        assert_eq!(local_url("[::1]:443".parse().unwrap(), true), "https://[::1]:443");
+    }
+}
