@@ -586,6 +586,29 @@ mod tests {
         }
     }
 
+    /// One commit that fails of itself leaves nothing and takes none of those along that share its transaction.
+    #[test]
+    fn one_failure_in_a_batch() {
+        let (database, _) = open_backend(InMemoryBackend::new(), "memory").unwrap();
+        let job = |mutations| {
+            let (tenant, answer) = ("t".to_owned(), oneshot::channel().0);
+            Job { tenant, checks: Vec::new(), mutations, bytes: 0, answer }
+        };
+        let append = || Mutation::Append(b"log".to_vec(), vec![0; 3]);
+        let first_record = b"log\0\0\0\0\0\0\0\x01".to_vec();
+        let batch = [
+            job(vec![append()]),
+            job(vec![Mutation::Put(b"half".to_vec(), vec![]), append(), Mutation::Add(first_record, 1)]),
+            job(vec![append(), Mutation::Add(b"n".to_vec(), 1)]),
+        ];
+        let outcomes = write(&database, &batch).unwrap();
+        assert!(matches!(outcomes[..], [Ok(Outcome::Committed), Err(StoreError::Other(_)), Ok(Outcome::Committed)]));
+        let keys = snapshot(&database).unwrap();
+        let keys: Vec<Key> = keys.iter().unwrap().map(|entry| entry.unwrap().0.value().to_vec()).collect();
+        let expect: [&[u8]; 3] = [b"t\0log\0\0\0\0\0\0\0\x01", b"t\0log\0\0\0\0\0\0\0\x02", b"t\0n"];
+        assert_eq!(keys, expect);
+    }
+
     #[tokio::test]
     async fn a_full_disk_heals() {
         let (bytes, is_full) = (Arc::new(InMemoryBackend::new()), Arc::new(AtomicBool::new(false)));
