@@ -138,12 +138,12 @@ fn discover(discovery: &Discovery, base_url: &str) -> Result<Response> {
         Discovery::ResourceTypes(Some(name)) => {
             (REGISTRY.by_name(name).map(|found| discovery::resource_type(found, base_url)), name)
         }
-        Discovery::Schemas(Some(urn)) => {
-            (REGISTRY.schema(urn).map(|found| discovery::schema(found, base_url)), urn)
-        }
+        Discovery::Schemas(Some(urn)) => (REGISTRY.schema(urn).map(|found| discovery::schema(found, base_url)), urn),
     };
     match found {
         Some(found) => Ok(render::json(200, &found)),
-        None => Err(ScimError::new(ErrorKind::NotFound, format!("`{name}` is not known here; the list is one level up."))),
+        None => {
+            Err(ScimError::new(ErrorKind::NotFound, format!("`{name}` is not known here; the list is one level up.")))
+        }
     }
 }

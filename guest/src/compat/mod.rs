@@ -5,10 +5,13 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{ErrorKind, Result, ScimError};
 
 /// One departure from the RFCs that is accepted unless the profile says otherwise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Tolerance {
     /// `op` in another case than lower: `Add` (Entra ID). RFC 7644 §3.5.2.
     OperationCase,

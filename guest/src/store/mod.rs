@@ -2,6 +2,16 @@
 //!
 //! Architecture invariant: nothing here knows HTTP, JSON over the wire or a concrete attribute.
 
+pub mod edges;
+pub mod keys;
+pub mod log;
+pub mod memory;
+pub mod repo;
+pub mod sweep;
+mod txn;
+
+pub use txn::{Txn, failure, scan_all, transact};
+
 /// An opaque key; at most 1 KiB. Keys compare byte by byte.
 pub type Key = Vec<u8>;
 /// An opaque value; at most 1 MiB.
@@ -94,4 +104,9 @@ pub trait Store {
     fn count(&self, range: &KeyRange) -> Result<u64, StoreError>;
     /// Apply all `mutations` if every check holds; all or nothing, durable when it returns.
     fn commit(&self, checks: &[Check], mutations: &[Mutation]) -> Result<Outcome, StoreError>;
+}
+
+/// What a counter key holds: 8 bytes, little-endian, two's complement; an absent key counts as 0.
+pub fn counter(value: Option<&[u8]>) -> i64 {
+    value.and_then(|bytes| bytes.try_into().ok()).map_or(0, i64::from_le_bytes)
 }

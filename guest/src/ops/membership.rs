@@ -1,0 +1,81 @@
+//! What PUT and PATCH share: a document and its edges change in one commit.
+
+use std::collections::BTreeMap;
+
+use crate::error::Result;
+use crate::host::Host;
+use crate::patch::EdgeEdit;
+use crate::resource::Object;
+use crate::schema::{ResourceType, Source};
+use crate::store::Txn;
+use crate::store::edges::{self, Edit};
+use crate::store::log::{self, Cause};
+use crate::store::repo::{self, Loaded};
+
+use super::{Context, revised};
+
+/// Bring a resource to `attributes` and its members to `edit`. Where neither differs from what is there, nothing is
+/// written, and version and lastModified stay.
+pub(super) fn change<H: Host>(
+    ctx: &Context<'_, H>,
+    txn: &mut Txn<'_, H::Store>,
+    cause: &Cause<'_>,
+    resource_type: &ResourceType,
+    old: &Loaded,
+    attributes: Object,
+    edit: Option<&Edit>,
+) -> Result<Loaded> {
+    let new = revised(&old.resource, attributes, ctx.now);
+    if new != old.resource {
+        repo::write(txn, resource_type, Some(&old.resource), &new)?;
+        edges::rename(txn, resource_type, &old.resource, &new)?;
+    }
+    let members = match edit {
+        Some(edit) => edges::edit(txn, resource_type, &new.id, edit, ctx.now)?,
+        None => edges::Changed::default(),
+    };
+    if new == old.resource && members.is_empty() {
+        return Ok(old.clone());
+    }
+    let documents = (Some(&old.resource.attributes), Some(&new.attributes));
+    ctx.review(cause.operation, resource_type, &new.id, documents)?;
+    log::append(txn, cause, resource_type, &new.id, documents, &members)?;
+    let changed = !members.is_empty();
+    Ok(Loaded {
+        resource: new,
+        edge_revision: old.edge_revision + i64::from(changed),
+        members_modified: if changed { Some(ctx.now) } else { old.members_modified },
+    })
+}
+
+/// The edits of a PATCH, in order, as one: only a filter on members needs to know who they are.
+pub(super) fn combine<H: Host>(
+    ctx: &Context<'_, H>,
+    resource_type: &ResourceType,
+    old: &Loaded,
+    edits: &[EdgeEdit<'_>],
+) -> Result<Option<Edit>> {
+    if edits.is_empty() {
+        return Ok(None);
+    }
+    let mut combined = Edit::default();
+    for edit in edits {
+        match edit {
+            EdgeEdit::Add(ids) => combined.named.extend(ids.iter().map(|id| (id.clone(), true))),
+            EdgeEdit::Remove(ids) => combined.named.extend(ids.iter().map(|id| (id.clone(), false))),
+            EdgeEdit::Replace(ids) => {
+                combined.only = true;
+                combined.named = ids.iter().map(|id| (id.clone(), true)).collect();
+            }
+            EdgeEdit::RemoveWhere(filter) => {
+                let whole = ctx.whole(resource_type, old, true, false)?;
+                let name = resource_type.attribute_from(Source::Members).map_or("", |a| a.name.as_ref());
+                let elements = whole.get(name).and_then(|v| v.as_array()).map(Vec::as_slice).unwrap_or_default();
+                let selected = elements.iter().filter(|element| filter.matches_element(element));
+                let ids = selected.filter_map(|element| element.get("value")?.as_str());
+                combined.named.extend(ids.map(|id| (id.to_owned(), false)).collect::<BTreeMap<_, _>>());
+            }
+        }
+    }
+    Ok(Some(combined))
+}

@@ -1,0 +1,167 @@
+//! The operations: one a file. Each decodes into something typed, runs in a transaction and renders what it did.
+
+pub mod create;
+pub mod delete;
+mod membership;
+pub mod patch;
+pub mod read;
+pub mod replace;
+pub mod search;
+mod sort;
+mod view;
+
+use serde_json::Value;
+
+use crate::compat::Compat;
+use crate::error::{ErrorKind, Result, ScimError};
+use crate::host::{Change, Host, Principal};
+use crate::http::Request;
+use crate::query::Query;
+use crate::resource::{Object, Resource, Timestamp};
+use crate::schema::{Mutability, Registry, ResourceType};
+use crate::store::log::{Cause, Operation};
+use crate::store::repo::Loaded;
+use crate::store::{Txn, keys};
+
+/// Everything that an operation may use.
+pub struct Context<'a, H: Host> {
+    /// Whom to ask.
+    pub host: &'a H,
+    /// The tenant's store.
+    pub store: H::Store,
+    /// Who asks.
+    pub principal: Principal,
+    /// The tenant's resource types.
+    pub registry: &'a Registry,
+    /// The request as received.
+    pub request: &'a Request,
+    /// Its query string, decoded.
+    pub query: Query,
+    /// What is tolerated, and what was.
+    pub compat: Compat,
+    /// The time of the request.
+    pub now: Timestamp,
+}
+
+impl<H: Host> Context<'_, H> {
+    /// The JSON body, or why there is none (RFC 7644 §3.1, §8.1).
+    fn body(&self) -> Result<Value> {
+        // Some clients send no media type at all; the body tells.
+        let media_type = self.request.header("content-type").map(|v| v.split(';').next().unwrap_or_default().trim());
+        match media_type {
+            None | Some("") => {}
+            Some(m) if m.eq_ignore_ascii_case(crate::render::MEDIA_TYPE) => {}
+            Some(m) if m.eq_ignore_ascii_case("application/json") => {}
+            Some(other) => {
+                return Err(ScimError::new(
+                    ErrorKind::UnsupportedMediaType,
+                    format!("Content-Type `{other}` is not supported. Send application/scim+json or application/json."),
+                ));
+            }
+        }
+        crate::validate::parse_json(&self.request.body)
+    }
+
+    /// Refuse a stale writer (RFC 7644 §3.14). What `If-Match` was compared with must be so at the commit.
+    fn check_if_match(&self, txn: &mut Txn<'_, H::Store>, loaded: &mut Loaded) -> Result<()> {
+        let Some(wanted) = self.request.header("if-match") else { return Ok(()) };
+        let edge_revision = txn.read_one(&keys::edge_revision(&loaded.resource.id))?;
+        loaded.edge_revision = crate::store::counter(edge_revision.as_deref());
+        match matches_version(wanted, &loaded.version()) {
+            true => Ok(()),
+            false => Err(ScimError::new(
+                ErrorKind::PreconditionFailed,
+                format!(
+                    "If-Match is {wanted}, but the resource is at version {}: it has changed since it was read. Read it \
+                     again and repeat the change.",
+                    loaded.version()
+                ),
+            )),
+        }
+    }
+
+    /// Ask the embedding application.
+    fn review(
+        &self,
+        operation: Operation,
+        resource_type: &ResourceType,
+        id: &str,
+        (before, after): (Option<&Object>, Option<&Object>),
+    ) -> Result<()> {
+        let text = |object: &Object| Value::Object(object.clone()).to_string();
+        let change = Change {
+            tenant: self.principal.tenant.clone(),
+            subject: self.principal.subject.clone(),
+            operation,
+            resource_type: resource_type.name.to_string(),
+            id: id.to_owned(),
+            before: before.map(text),
+            after: after.map(text),
+        };
+        self.host.review(&change).map_err(|refusal| {
+            // A policy speaks to clients only of their requests; anything else would read as a failure of the server.
+            let status = if (400..500).contains(&refusal.status) { refusal.status } else { 403 };
+            ScimError::new(ErrorKind::Refused { status, scim_type: refusal.scim_type }, refusal.detail)
+        })
+    }
+
+    /// What the log says of a change beside the change itself.
+    fn cause(&self, operation: Operation, compat: &Compat) -> Cause<'_> {
+        Cause { time: self.now, subject: &self.principal.subject, operation, tolerances: compat.used().collect() }
+    }
+
+    /// A new resource id: a UUID of version 7 (RFC 9562), so that ids grow with time and lists are in order of creation.
+    fn new_id(&self) -> String {
+        let random = self.host.random();
+        let mut tail = [0; 10];
+        tail.copy_from_slice(&random[..10]);
+        uuid::Builder::from_unix_timestamp_millis(self.now, &tail).into_uuid().to_string()
+    }
+}
+
+/// The changed form of a resource: the same one where nothing differs, so that an unchanged resource keeps its version.
+fn revised(old: &Resource, attributes: Object, now: Timestamp) -> Resource {
+    if old.attributes == attributes {
+        return old.clone();
+    }
+    Resource {
+        id: old.id.clone(),
+        attributes,
+        created: old.created,
+        modified: now.max(old.modified),
+        revision: old.revision + 1,
+    }
+}
+
+/// Secrets are checked and then dropped: a document never holds them (RFC 7643 §9.2).
+fn drop_secrets(resource_type: &ResourceType, attributes: &mut Object) {
+    for attribute in resource_type.schema.attributes.iter().filter(|a| a.mutability == Mutability::WriteOnly) {
+        attributes.shift_remove(attribute.name.as_ref());
+    }
+    for extension in resource_type.extensions.iter() {
+        let Some(Value::Object(object)) = attributes.get_mut(extension.schema.id.as_ref()) else { continue };
+        for attribute in extension.schema.attributes.iter().filter(|a| a.mutability == Mutability::WriteOnly) {
+            object.shift_remove(attribute.name.as_ref());
+        }
+    }
+}
+
+/// Whether a list of entity tags (`If-Match`, `If-None-Match`) names this version, compared weakly (RFC 9110 §8.8.3.2).
+fn matches_version(list: &str, version: &str) -> bool {
+    let opaque = |tag: &str| tag.trim().trim_start_matches("W/").trim_matches('"').to_owned();
+    list.split(',').any(|tag| tag.trim() == "*" || opaque(tag) == opaque(version))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches_version;
+
+    #[test]
+    fn entity_tags_compare_weakly() {
+        assert!(matches_version("W/\"1.0\"", "W/\"1.0\""));
+        assert!(matches_version("\"1.0\"", "W/\"1.0\""));
+        assert!(matches_version("\"0.0\", W/\"1.0\"", "W/\"1.0\""));
+        assert!(matches_version("*", "W/\"1.0\""));
+        assert!(!matches_version("W/\"1.1\"", "W/\"1.0\""));
+    }
+}

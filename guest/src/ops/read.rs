@@ -1,0 +1,28 @@
+//! GET of one resource (RFC 7644 §3.4.1).
+
+use crate::error::Result;
+use crate::host::Host;
+use crate::http::{Header, Response};
+use crate::render;
+use crate::schema::ResourceType;
+use crate::store::{keys, repo};
+
+use super::{Context, matches_version};
+
+/// Read `id`; 304 where the client has this version already (§3.14).
+pub fn run<H: Host>(ctx: &Context<'_, H>, resource_type: &ResourceType, id: &str) -> Result<Response> {
+    let found = match keys::is_id(id) {
+        true => repo::peek(&ctx.store, resource_type, &[id.to_owned()])?.pop().flatten(),
+        false => None,
+    };
+    let loaded = found.ok_or_else(|| repo::not_found(resource_type, id))?;
+    let version = loaded.version();
+    match ctx.request.header("if-none-match") {
+        Some(known) if matches_version(known, &version) => {
+            let mut response = render::empty(304);
+            response.headers.push(Header::new("etag", version));
+            Ok(response)
+        }
+        _ => ctx.show(200, resource_type, &loaded),
+    }
+}

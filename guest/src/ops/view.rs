@@ -1,0 +1,60 @@
+//! What a client sees of a resource: the document, the edges that are wanted, the projection.
+
+use crate::error::Result;
+use crate::host::Host;
+use crate::http::Response;
+use crate::project::Projection;
+use crate::render::{self, Edges};
+use crate::resource::Object;
+use crate::schema::{ResourceType, Source};
+use crate::store::edges;
+use crate::store::repo::Loaded;
+
+use super::Context;
+
+impl<H: Host> Context<'_, H> {
+    /// The projection that the request asks for.
+    pub(super) fn projection<'t>(&self, resource_type: &'t ResourceType) -> Result<Projection<'t>> {
+        Projection::parse(resource_type, self.query.attributes(), self.query.excluded_attributes())
+    }
+
+    /// A resource as the client sees it. Edges are read only where they are wanted.
+    pub(super) fn view(
+        &self,
+        resource_type: &ResourceType,
+        loaded: &Loaded,
+        projection: &Projection<'_>,
+    ) -> Result<Object> {
+        let wants = |source| resource_type.attribute_from(source).is_some_and(|a| projection.wants(a));
+        let whole = self.whole(resource_type, loaded, wants(Source::Members), wants(Source::Memberships))?;
+        Ok(projection.apply(whole))
+    }
+
+    /// A resource in full, with the edges that the caller needs.
+    pub(super) fn whole(
+        &self,
+        resource_type: &ResourceType,
+        loaded: &Loaded,
+        members: bool,
+        memberships: bool,
+    ) -> Result<Object> {
+        let id = &loaded.resource.id;
+        let has = |source| resource_type.attribute_from(source).is_some();
+        let mut found = Edges::default();
+        if members && has(Source::Members) {
+            found.members = Some(edges::members(&self.store, id)?);
+        }
+        if memberships && has(Source::Memberships) {
+            found.memberships = Some(edges::memberships(&self.store, self.registry, id)?);
+        }
+        Ok(render::resource(self.registry, resource_type, loaded, &found, &self.request.base_url))
+    }
+
+    /// The response that shows one resource.
+    pub(super) fn show(&self, status: u16, resource_type: &ResourceType, loaded: &Loaded) -> Result<Response> {
+        let projection = self.projection(resource_type)?;
+        let location = render::location(resource_type, &loaded.resource.id, &self.request.base_url);
+        let view = self.view(resource_type, loaded, &projection)?;
+        Ok(render::single(status, &loaded.version(), &location, view))
+    }
+}

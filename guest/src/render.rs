@@ -1,0 +1,160 @@
+//! The only place that builds responses.
+
+use serde_json::{Value, json};
+
+use crate::datetime;
+use crate::error::{ErrorKind, ScimError};
+use crate::http::{Header, Response};
+use crate::limits;
+use crate::resource::Object;
+use crate::schema::{Registry, ResourceType, Source};
+use crate::store::edges::{Member, Membership};
+use crate::store::repo::Loaded;
+
+/// Of every response with a body (RFC 7644 §3.8); without a charset, which some clients trip over.
+pub const MEDIA_TYPE: &str = "application/scim+json";
+
+const ERROR: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
+const LIST: &str = "urn:ietf:params:scim:api:messages:2.0:ListResponse";
+
+/// Members and memberships, where they are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct Edges {
+    /// Of an attribute with [`Source::Members`].
+    pub members: Option<Vec<Member>>,
+    /// Of an attribute with [`Source::Memberships`].
+    pub memberships: Option<Vec<Membership>>,
+}
+
+/// A resource in full, before projection (RFC 7643 §3).
+pub fn resource(
+    registry: &Registry,
+    resource_type: &ResourceType,
+    loaded: &Loaded,
+    edges: &Edges,
+    base_url: &str,
+) -> Object {
+    let id = &loaded.resource.id;
+    let attributes = &loaded.resource.attributes;
+    let mut object = Object::new();
+    object.insert("schemas".into(), schemas(resource_type, attributes));
+    object.insert("id".into(), id.as_str().into());
+    for (name, value) in attributes {
+        object.insert(name.clone(), value.clone());
+    }
+    if let Some(members) = edges.members.as_ref().filter(|m| !m.is_empty()) {
+        let element = |m: &Member| edge(registry, base_url, &m.id, &m.resource_type, &m.display, &m.resource_type);
+        insert(&mut object, resource_type, Source::Members, members.iter().map(element).collect());
+    }
+    if let Some(memberships) = edges.memberships.as_ref().filter(|m| !m.is_empty()) {
+        let element = |m: &Membership| {
+            let how = if m.direct { "direct" } else { "indirect" };
+            edge(registry, base_url, &m.id, &m.resource_type, &m.display, how)
+        };
+        insert(&mut object, resource_type, Source::Memberships, memberships.iter().map(element).collect());
+    }
+    object.insert(
+        "meta".into(),
+        json!({
+            "resourceType": resource_type.name,
+            "created": datetime::format(loaded.resource.created),
+            "lastModified": datetime::format(loaded.modified()),
+            "location": location(resource_type, id, base_url),
+            "version": loaded.version(),
+        }),
+    );
+    object
+}
+
+/// The absolute URL of a resource.
+pub fn location(resource_type: &ResourceType, id: &str, base_url: &str) -> String {
+    format!("{base_url}{}/{id}", resource_type.endpoint)
+}
+
+/// A response with this JSON body.
+pub fn json(status: u16, body: &Value) -> Response {
+    // Serialising a `Value` can't fail: its keys are strings.
+    let body = serde_json::to_vec(body).unwrap_or_default();
+    Response { status, headers: vec![Header::new("content-type", MEDIA_TYPE)], body }
+}
+
+/// A response without a body.
+pub fn empty(status: u16) -> Response {
+    Response { status, headers: Vec::new(), body: Vec::new() }
+}
+
+/// A response with one resource, its ETag (RFC 7644 §3.14) and its Location.
+pub fn single(status: u16, version: &str, location: &str, resource: Object) -> Response {
+    let mut response = json(status, &Value::Object(resource));
+    response.headers.push(Header::new("etag", version));
+    response.headers.push(Header::new("location", location));
+    response
+}
+
+/// A list response (RFC 7644 §3.4.2).
+pub fn list(total: u64, start_index: u64, resources: Vec<Value>) -> Response {
+    json(
+        200,
+        &json!({
+            "schemas": [LIST],
+            "totalResults": total,
+            "startIndex": start_index,
+            "itemsPerPage": resources.len(),
+            "Resources": resources,
+        }),
+    )
+}
+
+/// A list response with all there is.
+pub fn all(resources: Vec<Value>) -> Response {
+    list(resources.len() as u64, 1, resources)
+}
+
+/// An error response (RFC 7644 §3.12), with the headers that its status calls for.
+pub fn error(error: &ScimError) -> Response {
+    let (status, scim_type) = error.kind.table();
+    let mut body = Object::new();
+    body.insert("schemas".into(), json!([ERROR]));
+    body.insert("status".into(), status.to_string().into());
+    if let Some(scim_type) = scim_type {
+        body.insert("scimType".into(), scim_type.into());
+    }
+    body.insert("detail".into(), error.detail.as_str().into());
+    let mut response = json(status, &Value::Object(body));
+    match &error.kind {
+        ErrorKind::Unauthorized => response.headers.push(Header::new("www-authenticate", "Bearer realm=\"SCIM\"")),
+        ErrorKind::MethodNotAllowed { allow } => response.headers.push(Header::new("allow", *allow)),
+        ErrorKind::RateLimited(seconds) => response.headers.push(Header::new("retry-after", seconds.to_string())),
+        ErrorKind::Unavailable => {
+            response.headers.push(Header::new("retry-after", limits::RETRY_AFTER_SECONDS.to_string()));
+        }
+        _ => {}
+    }
+    response
+}
+
+/// The URNs of the core schema and of the extensions that the resource has attributes of (RFC 7643 §3).
+fn schemas(resource_type: &ResourceType, attributes: &Object) -> Value {
+    let present = |id: &str| id == resource_type.schema.id || attributes.contains_key(id);
+    let urns = resource_type.schemas().map(|s| s.id.as_ref()).filter(|id| present(id));
+    urns.map(Value::from).collect::<Vec<_>>().into()
+}
+
+fn edge(registry: &Registry, base_url: &str, id: &str, resource_type: &str, display: &str, kind: &str) -> Value {
+    let mut element = Object::new();
+    element.insert("value".into(), id.into());
+    if let Some(resource_type) = registry.by_name(resource_type) {
+        element.insert("$ref".into(), location(resource_type, id, base_url).into());
+    }
+    if !display.is_empty() {
+        element.insert("display".into(), display.into());
+    }
+    element.insert("type".into(), kind.into());
+    Value::Object(element)
+}
+
+fn insert(object: &mut Object, resource_type: &ResourceType, source: Source, values: Vec<Value>) {
+    if let Some(attribute) = resource_type.attribute_from(source) {
+        object.insert(attribute.name.to_string(), Value::Array(values));
+    }
+}

@@ -1,0 +1,290 @@
+//! Group membership: one key an edge, in both directions, so that a change costs what it changes and not what is there.
+//!
+//! Adding different members concurrently meets no conflict: an edge checks only itself and that both its ends live.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::error::{ErrorKind, Result, ScimError};
+use crate::limits;
+use crate::resource::{Resource, Timestamp};
+use crate::schema::{Registry, ResourceType, Source};
+
+use super::txn::scan_all;
+use super::{Key, Store, Txn, failure, keys, repo};
+
+/// One member of a resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its id.
+    pub id: String,
+    /// Its resource type's name.
+    pub resource_type: String,
+    /// What it is called.
+    pub display: String,
+}
+
+/// One resource that a resource is a member of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Membership {
+    /// Its id.
+    pub id: String,
+    /// Its resource type's name.
+    pub resource_type: String,
+    /// What it is called.
+    pub display: String,
+    /// Whether by an edge of its own rather than through another group (RFC 7643 §4.1.2, `groups`).
+    pub direct: bool,
+}
+
+/// What is to become of the members: those named, on top of those there are or instead of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Edit {
+    /// Members that are not named here go.
+    pub only: bool,
+    /// Whether each is to be a member.
+    pub named: BTreeMap<String, bool>,
+}
+
+/// What has become of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// Ids that are members now and were not.
+    pub added: Vec<String>,
+    /// Ids that were members and are not now.
+    pub removed: Vec<String>,
+}
+
+impl Changed {
+    /// Whether nothing changed.
+    pub fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.removed.is_empty()
+    }
+}
+
+/// All members of a resource that live, by id.
+pub fn members<S: Store>(store: &S, id: &str) -> Result<Vec<Member>> {
+    let entries = scan_all(store, &keys::members(id), false)?;
+    if entries.is_empty() {
+        return Ok(Vec::new());
+    }
+    let gone = gone(store)?;
+    let member = |(key, value): (&Key, &[u8])| {
+        let (resource_type, display) = repo::split_alive(value);
+        Member { id: keys::last_part(key), resource_type, display }
+    };
+    let all = entries.iter().map(|e| member((&e.key, &e.value)));
+    Ok(all.filter(|m| !gone.contains(&m.id)).collect())
+}
+
+/// Whether `member` is a member, by one read.
+pub fn is_member<S: Store>(store: &S, id: &str, member: &str) -> Result<bool> {
+    if !keys::is_id(member) {
+        return Ok(false);
+    }
+    let values = store.get(&[keys::member(id, member), keys::alive(member)]).map_err(failure)?;
+    Ok(values.iter().all(Option::is_some))
+}
+
+/// How many members a resource has, deleted ones that are still to be swept included.
+pub fn member_count<S: Store>(store: &S, id: &str) -> Result<u64> {
+    let value = store.get(&[keys::member_count(id)]).map_err(failure)?.pop().flatten();
+    Ok(u64::try_from(super::counter(value.as_deref())).unwrap_or(0))
+}
+
+/// What a resource is a member of: directly, then through nested groups, each once. Cycles end where they close.
+pub fn memberships<S: Store>(store: &S, registry: &Registry, id: &str) -> Result<Vec<Membership>> {
+    let mut found: Vec<Membership> = Vec::new();
+    let mut seen = BTreeSet::from([id.to_owned()]);
+    let mut level = vec![id.to_owned()];
+    for depth in 0..limits::GROUP_DEPTH {
+        let mut next = Vec::new();
+        for member in &level {
+            let ids = scan_all(store, &keys::memberships(member), true)?.into_iter().map(|e| keys::last_part(&e.key));
+            next.extend(ids.filter(|id| seen.insert(id.clone())));
+        }
+        if next.is_empty() {
+            break;
+        }
+        let alive = store.get(&next.iter().map(|id| keys::alive(id)).collect::<Vec<_>>()).map_err(failure)?;
+        let mut living = Vec::new();
+        for (id, alive) in next.into_iter().zip(alive) {
+            let Some(alive) = alive else { continue };
+            let (resource_type, display) = repo::split_alive(&alive);
+            if registry.by_name(&resource_type).is_none() {
+                continue;
+            }
+            living.push(id.clone());
+            found.push(Membership { id, resource_type, display, direct: depth == 0 });
+        }
+        level = living;
+    }
+    Ok(found)
+}
+
+/// Ids of the resources that `member` is a direct member of: an index for `members eq`.
+pub fn holders<S: Store>(store: &S, member: &str) -> Result<Vec<String>> {
+    if !keys::is_id(member) {
+        return Ok(Vec::new());
+    }
+    Ok(scan_all(store, &keys::memberships(member), true)?.iter().map(|e| keys::last_part(&e.key)).collect())
+}
+
+/// Make `edit` true of the members of `id`. Nothing is written for what is so already (RFC 7644 §3.5.2.1).
+///
+/// An unknown member is 400 invalidValue that names it.
+pub fn edit<S: Store>(
+    txn: &mut Txn<'_, S>,
+    resource_type: &ResourceType,
+    id: &str,
+    edit: &Edit,
+    now: Timestamp,
+) -> Result<Changed> {
+    if let Some(bad) = edit.named.iter().find(|(member, on)| **on && !keys::is_id(member)) {
+        return Err(unknown_member(resource_type, bad.0));
+    }
+    let named: Vec<(&String, bool)> =
+        edit.named.iter().filter(|(member, _)| keys::is_id(member)).map(|(m, on)| (m, *on)).collect();
+    let edges = txn.read(&named.iter().map(|(member, _)| keys::member(id, member)).collect::<Vec<_>>())?;
+    let mut changed = Changed::default();
+    for ((member, wanted), edge) in named.iter().zip(&edges) {
+        match (wanted, edge.is_some()) {
+            (true, false) => changed.added.push((*member).clone()),
+            (false, true) => changed.removed.push((*member).clone()),
+            _ => {}
+        }
+    }
+    if edit.only {
+        // Whoever edits members meanwhile moves this counter, so that none escapes the replacement.
+        txn.read_one(&keys::edge_revision(id))?;
+        let there = scan_all(txn.store(), &keys::members(id), true)?;
+        let there = there.iter().map(|entry| keys::last_part(&entry.key));
+        changed.removed.extend(there.filter(|member| !edit.named.contains_key(member)));
+    }
+    add(txn, resource_type, id, &changed.added)?;
+    for member in &changed.removed {
+        remove(txn, id, member);
+    }
+    if !changed.is_empty() {
+        let by = count(changed.added.len()) - count(changed.removed.len());
+        txn.add(keys::member_count(id), by);
+        txn.add(keys::edge_revision(id), 1);
+        txn.put(keys::members_modified(id), now.to_le_bytes().to_vec());
+    }
+    Ok(changed)
+}
+
+fn add<S: Store>(txn: &mut Txn<'_, S>, resource_type: &ResourceType, id: &str, members: &[String]) -> Result<()> {
+    if members.is_empty() {
+        return Ok(());
+    }
+    if members.iter().any(|member| member == id) {
+        return Err(invalid_member(
+            resource_type,
+            format!("\"{id}\" is the resource itself, which can't be its own member."),
+        ));
+    }
+    // Members must live until the commit (the document of `id` is the caller's to check). A rename changes these keys too,
+    // so that an edge never keeps an old name.
+    let alive = txn.read(&members.iter().map(|member| keys::alive(member)).collect::<Vec<_>>())?;
+    for (member, alive) in members.iter().zip(&alive) {
+        let Some(alive) = alive else { return Err(unknown_member(resource_type, member)) };
+        check_member_type(resource_type, member, alive)?;
+        txn.put(keys::member(id, member), alive.clone());
+        txn.put(keys::membership(member, id), Vec::new());
+        txn.add(keys::edge_revision(member), 1);
+    }
+    Ok(())
+}
+
+/// A member's type must be one that the schema's `$ref` may refer to (RFC 7643 §4.2).
+fn check_member_type(resource_type: &ResourceType, member: &str, alive: &[u8]) -> Result<()> {
+    let (kind, _) = repo::split_alive(alive);
+    let Some(attribute) = resource_type.attribute_from(Source::Members) else { return Ok(()) };
+    let allowed = attribute.sub_attribute("$ref").map(|r| r.reference_types.as_ref()).unwrap_or_default();
+    match allowed.is_empty() || allowed.iter().any(|name| name == &kind) {
+        true => Ok(()),
+        false => Err(invalid_member(
+            resource_type,
+            format!("\"{member}\" is a {kind}; members may be of type {}.", allowed.join(", ")),
+        )),
+    }
+}
+
+fn remove<S: Store>(txn: &mut Txn<'_, S>, id: &str, member: &str) {
+    txn.delete(keys::member(id, member));
+    txn.delete(keys::membership(member, id));
+    txn.add(keys::edge_revision(member), 1);
+}
+
+/// Bring a changed display name to the edges that carry it, in the commit that changes it.
+pub fn rename<S: Store>(
+    txn: &mut Txn<'_, S>,
+    resource_type: &ResourceType,
+    old: &Resource,
+    new: &Resource,
+) -> Result<()> {
+    let value = repo::alive_value(resource_type, &new.attributes);
+    if value == repo::alive_value(resource_type, &old.attributes) {
+        return Ok(());
+    }
+    txn.read_one(&keys::edge_revision(&new.id))?;
+    for holder in holders(txn.store(), &new.id)? {
+        txn.put(keys::member(&holder, &new.id), value.clone());
+    }
+    Ok(())
+}
+
+/// Take a resource that is being deleted out of its edges: at once where there are few, else it is marked as gone, readers
+/// pass its edges over, and `sweep` removes them in steps.
+pub fn detach<S: Store>(txn: &mut Txn<'_, S>, id: &str) -> Result<Changed> {
+    txn.read_one(&keys::edge_revision(id))?;
+    let limit = limits::SWEEP_EDGES;
+    let options = super::ScanOptions { keys_only: true, limit, ..Default::default() };
+    let members = txn.store().scan(&keys::members(id), options).map_err(failure)?;
+    let holders = txn.store().scan(&keys::memberships(id), options).map_err(failure)?;
+    if members.len() + holders.len() >= limit as usize {
+        txn.put(keys::gone(id), Vec::new());
+        return Ok(Changed::default());
+    }
+    let ids = |entries: &[super::Entry]| entries.iter().map(|e| keys::last_part(&e.key)).collect::<Vec<_>>();
+    let (members, holders) = (ids(&members), ids(&holders));
+    for member in &members {
+        remove(txn, id, member);
+    }
+    for holder in &holders {
+        remove(txn, holder, id);
+        txn.add(keys::member_count(holder), -1);
+        txn.add(keys::edge_revision(holder), 1);
+    }
+    forget(txn, id);
+    Ok(Changed { added: Vec::new(), removed: members })
+}
+
+/// Remove the counters of a resource without edges.
+pub fn forget<S: Store>(txn: &mut Txn<'_, S>, id: &str) {
+    txn.delete(keys::member_count(id));
+    txn.delete(keys::edge_revision(id));
+    txn.delete(keys::members_modified(id));
+    txn.delete(keys::gone(id));
+}
+
+/// Deleted resources whose edges are still there.
+fn gone<S: Store>(store: &S) -> Result<BTreeSet<String>> {
+    Ok(scan_all(store, &keys::all_gone(), true)?.iter().map(|entry| keys::last_part(&entry.key)).collect())
+}
+
+fn unknown_member(resource_type: &ResourceType, member: &str) -> ScimError {
+    invalid_member(
+        resource_type,
+        format!("\"{member}\" is the id of no resource here. Create it first, and refer to it by the id in the reply."),
+    )
+}
+
+fn invalid_member(resource_type: &ResourceType, why: String) -> ScimError {
+    let name = resource_type.attribute_from(Source::Members).map_or("members", |a| a.name.as_ref());
+    ScimError::new(ErrorKind::InvalidValue, format!("{name}.value: {why}"))
+}
+
+fn count(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}

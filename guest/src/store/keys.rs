@@ -1,0 +1,246 @@
+//! The only place that builds or splits keys. One tenant's key space, by first byte:
+//!
+//! | key | value |
+//! |---|---|
+//! | `d` type 0 id | the document (see `repo`) |
+//! | `a` id | type 0 display name: the resource lives. Small, so that others may check it instead of the document |
+//! | `u` type 0 attribute 0 value | id: who holds a unique value |
+//! | `i` type 0 attribute 0 value 0 1 id | nothing: a secondary index; `value` is escaped and cut |
+//! | `m` id 0 member | member's type 0 display name: a member of a group |
+//! | `g` member 0 id | nothing: the same edge, seen from the member |
+//! | `v` id | counter: changes of the edges at this resource |
+//! | `c` id | counter: members of this resource |
+//! | `t` id | when its members last changed: milliseconds, 8 bytes, little-endian |
+//! | `x` id | nothing: a deleted resource whose edges are still to be swept |
+//! | `n` type | counter: resources of the type |
+//! | `l` sequence | the log (see `log`) |
+//!
+//! Ids never hold a NUL byte and type and attribute names are schema names, so the separators are unambiguous.
+
+use crate::limits;
+use crate::schema::{Attribute, ResourceType, Target, fold_case};
+
+use super::{Key, KeyRange};
+
+/// Bytes of an id that this server could have made, at most.
+const MAX_ID: usize = 64;
+
+/// Whether `id` could be an id at all: anything else is not found, and never becomes part of a key.
+pub fn is_id(id: &str) -> bool {
+    !id.is_empty() && id.len() <= MAX_ID && id.bytes().all(|b| b.is_ascii_graphic())
+}
+
+/// The document of a resource.
+pub fn document(resource_type: &ResourceType, id: &str) -> Key {
+    join(b'd', &[resource_type.name.as_bytes(), id.as_bytes()])
+}
+
+/// All documents of a type, in the order of creation (ids grow with time).
+pub fn documents(resource_type: &ResourceType) -> KeyRange {
+    below(join(b'd', &[resource_type.name.as_bytes(), b""]))
+}
+
+/// That a resource lives.
+pub fn alive(id: &str) -> Key {
+    join(b'a', &[id.as_bytes()])
+}
+
+/// Who holds a value of a unique attribute.
+pub fn unique(resource_type: &ResourceType, attribute: &Attribute, value: &str) -> Key {
+    let value = comparable(attribute, value);
+    join(b'u', &[resource_type.name.as_bytes(), attribute.name.as_bytes(), value.as_bytes()])
+}
+
+/// One entry of a secondary index.
+pub fn index(resource_type: &ResourceType, target: &Target<'_>, value: &str, id: &str) -> Key {
+    let mut key = index_prefix(resource_type, target, value);
+    key.extend_from_slice(&[0, 1]);
+    key.extend_from_slice(id.as_bytes());
+    key
+}
+
+/// The entries of a secondary index with this value; those that share its first bytes too where it is long.
+pub fn index_equal(resource_type: &ResourceType, target: &Target<'_>, value: &str) -> KeyRange {
+    let mut key = index_prefix(resource_type, target, value);
+    key.extend_from_slice(&[0, 1]);
+    below(key)
+}
+
+/// The entries of a secondary index whose value starts with `prefix`.
+pub fn index_starting(resource_type: &ResourceType, target: &Target<'_>, prefix: &str) -> KeyRange {
+    below(index_prefix(resource_type, target, prefix))
+}
+
+fn index_prefix(resource_type: &ResourceType, target: &Target<'_>, value: &str) -> Key {
+    let value = comparable(target.leaf(), value);
+    let mut end = value.len().min(limits::INDEX_VALUE_BYTES);
+    while !value.is_char_boundary(end) {
+        end -= 1;
+    }
+    let mut key = join(b'i', &[resource_type.name.as_bytes(), target.name().as_bytes(), b""]);
+    for byte in value[..end].bytes() {
+        key.push(byte);
+        if byte == 0 {
+            key.push(0xFF);
+        }
+    }
+    key
+}
+
+/// One member of a resource.
+pub fn member(id: &str, member: &str) -> Key {
+    join(b'm', &[id.as_bytes(), member.as_bytes()])
+}
+
+/// All members of a resource.
+pub fn members(id: &str) -> KeyRange {
+    below(join(b'm', &[id.as_bytes(), b""]))
+}
+
+/// One edge, seen from the member.
+pub fn membership(member: &str, id: &str) -> Key {
+    join(b'g', &[member.as_bytes(), id.as_bytes()])
+}
+
+/// All edges, seen from the member.
+pub fn memberships(member: &str) -> KeyRange {
+    below(join(b'g', &[member.as_bytes(), b""]))
+}
+
+/// Counts the changes of the edges at a resource.
+pub fn edge_revision(id: &str) -> Key {
+    join(b'v', &[id.as_bytes()])
+}
+
+/// Counts the members of a resource.
+pub fn member_count(id: &str) -> Key {
+    join(b'c', &[id.as_bytes()])
+}
+
+/// When the members of a resource last changed.
+pub fn members_modified(id: &str) -> Key {
+    join(b't', &[id.as_bytes()])
+}
+
+/// A deleted resource whose edges are still to be swept.
+pub fn gone(id: &str) -> Key {
+    join(b'x', &[id.as_bytes()])
+}
+
+/// All of those.
+pub fn all_gone() -> KeyRange {
+    below(vec![b'x'])
+}
+
+/// Counts the resources of a type.
+pub fn resource_count(resource_type: &ResourceType) -> Key {
+    join(b'n', &[resource_type.name.as_bytes()])
+}
+
+/// Where the log is appended.
+pub fn log() -> Key {
+    vec![b'l']
+}
+
+/// The whole log, oldest first.
+pub fn log_records() -> KeyRange {
+    below(log())
+}
+
+/// The id at the end of a document, index, member or membership key: what follows the last separator.
+pub fn last_part(key: &[u8]) -> String {
+    let start = key.iter().rposition(|byte| matches!(byte, 0 | 1)).map_or(1, |at| at + 1);
+    String::from_utf8_lossy(&key[start.min(key.len())..]).into_owned()
+}
+
+/// The value as it is compared: folded unless the attribute is `caseExact`.
+pub fn comparable<'v>(attribute: &Attribute, value: &'v str) -> std::borrow::Cow<'v, str> {
+    if attribute.folds_case() { fold_case(value) } else { value.into() }
+}
+
+/// The range that goes on after `key`.
+pub fn after(range: &KeyRange, key: &[u8]) -> KeyRange {
+    let mut start = key.to_vec();
+    start.push(0);
+    KeyRange { start, end: range.end.clone() }
+}
+
+fn join(tag: u8, parts: &[&[u8]]) -> Key {
+    let mut key = Vec::with_capacity(parts.iter().map(|part| part.len() + 1).sum());
+    key.push(tag);
+    for (i, part) in parts.iter().enumerate() {
+        if i > 0 {
+            key.push(0);
+        }
+        key.extend_from_slice(part);
+    }
+    key
+}
+
+/// The keys that start with `prefix`.
+fn below(prefix: Key) -> KeyRange {
+    let mut end = prefix.clone();
+    while let Some(last) = end.pop() {
+        if last < 0xFF {
+            end.push(last + 1);
+            break;
+        }
+    }
+    KeyRange { start: prefix, end }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::REGISTRY;
+
+    fn user() -> &'static ResourceType {
+        REGISTRY.by_name("User").unwrap()
+    }
+
+    fn within(range: &KeyRange, key: &Key) -> bool {
+        range.start <= *key && *key < range.end
+    }
+
+    #[test]
+    fn a_range_holds_its_own_keys_and_no_others() {
+        assert!(within(&documents(user()), &document(user(), "1")));
+        assert!(within(&members("a"), &member("a", "b")));
+        assert!(!within(&members("a"), &member("ab", "b")));
+        assert!(!within(&memberships("a"), &membership("aa", "b")));
+        assert!(within(&log_records(), &[b"l".as_slice(), &u64::MAX.to_be_bytes()].concat()));
+    }
+
+    #[test]
+    fn index_keys_keep_the_order_of_values_and_the_id() {
+        let target = user().resolve(None, "userName", None).unwrap();
+        let key = |value: &str| index(user(), &target, value, "id-1");
+        assert!(key("a") < key("a\0"));
+        assert!(key("a\0") < key("ab"));
+        assert_eq!(key("Ab"), key("aB"));
+        assert_eq!(last_part(&key("x\0y")), "id-1");
+        assert!(within(&index_equal(user(), &target, "a"), &key("a")));
+        assert!(!within(&index_equal(user(), &target, "a"), &key("a\0")));
+        assert!(!within(&index_equal(user(), &target, "a"), &key("ab")));
+        assert!(within(&index_starting(user(), &target, "A"), &key("ab")));
+        let long = "é".repeat(1000);
+        assert!(within(&index_equal(user(), &target, &long), &key(&long)));
+        assert!(key(&long).len() < 512);
+    }
+
+    #[test]
+    fn the_last_part_of_every_key_is_its_id() {
+        assert_eq!(last_part(&document(user(), "7")), "7");
+        assert_eq!(last_part(&gone("7")), "7");
+        assert_eq!(last_part(&member("g", "7")), "7");
+    }
+
+    #[test]
+    fn only_printable_ascii_is_an_id() {
+        assert!(is_id("0193-a"));
+        assert!(!is_id(""));
+        assert!(!is_id("a\0b"));
+        assert!(!is_id("é"));
+        assert!(!is_id(&"x".repeat(65)));
+    }
+}

@@ -1,0 +1,266 @@
+//! Resources in the store: documents, the unique index, secondary indexes, counters. Members are in `edges`.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::error::{ErrorKind, Result, ScimError};
+use crate::resource::{Object, Resource, Timestamp};
+use crate::schema::{Attribute, ResourceType, Source, Target, Uniqueness};
+
+use super::{Key, Store, Txn, keys};
+
+/// A resource with what the store knows of it beyond the document.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The document.
+    pub resource: Resource,
+    /// Changes of its edges so far.
+    pub edge_revision: i64,
+    /// When its members last changed.
+    pub members_modified: Option<Timestamp>,
+}
+
+impl Loaded {
+    /// `meta.version` and the ETag (RFC 7644 §3.14). It has two parts, since the edges change without the document.
+    pub fn version(&self) -> String {
+        format!("W/\"{}.{}\"", self.resource.revision, self.edge_revision)
+    }
+
+    /// `meta.lastModified`
+    pub fn modified(&self) -> Timestamp {
+        self.resource.modified.max(self.members_modified.unwrap_or(0))
+    }
+}
+
+/// Read resources by id, in the order given; `None` for those that don't exist.
+pub fn peek<S: Store>(store: &S, resource_type: &ResourceType, ids: &[String]) -> Result<Vec<Option<Loaded>>> {
+    let documents: Vec<Key> = ids.iter().map(|id| keys::document(resource_type, id)).collect();
+    let stamps = ids.iter().flat_map(|id| stamp_keys(resource_type, id));
+    let all: Vec<Key> = documents.iter().cloned().chain(stamps).collect();
+    let values = store.get(&all).map_err(super::failure)?;
+    let (documents, stamps) = values.split_at(ids.len());
+    let width = stamp_width(resource_type);
+    ids.iter()
+        .zip(documents)
+        .enumerate()
+        .map(|(i, (id, document))| match document {
+            Some(bytes) => Ok(Some(loaded(decode(id, bytes)?, &stamps[i * width..(i + 1) * width]))),
+            None => Ok(None),
+        })
+        .collect()
+}
+
+/// Add what the store knows beyond the document to resources that were just scanned.
+pub fn stamp<S: Store>(store: &S, resource_type: &ResourceType, resources: Vec<Resource>) -> Result<Vec<Loaded>> {
+    let all: Vec<Key> = resources.iter().flat_map(|r| stamp_keys(resource_type, &r.id)).collect();
+    let stamps = store.get(&all).map_err(super::failure)?;
+    let width = stamp_width(resource_type);
+    Ok(resources.into_iter().zip(stamps.chunks(width)).map(|(resource, stamps)| loaded(resource, stamps)).collect())
+}
+
+/// Read a resource that is about to change: its document must be the same at the commit.
+pub fn read<S: Store>(txn: &mut Txn<'_, S>, resource_type: &ResourceType, id: &str) -> Result<Loaded> {
+    let document = match keys::is_id(id) {
+        true => txn.read_one(&keys::document(resource_type, id))?,
+        false => None,
+    };
+    let Some(document) = document else { return Err(not_found(resource_type, id)) };
+    let stamps = txn.peek(&stamp_keys(resource_type, id))?;
+    Ok(loaded(decode(id, &document)?, &stamps))
+}
+
+/// 404 for this resource.
+pub fn not_found(resource_type: &ResourceType, id: &str) -> ScimError {
+    ScimError::new(
+        ErrorKind::NotFound,
+        format!("{} `{id}` does not exist: it was never created here, or has been deleted.", resource_type.name),
+    )
+}
+
+/// Write a new or changed document with everything that hangs on it. `old` is the document that `read` returned.
+///
+/// 409 uniqueness if another resource holds one of its unique values (RFC 7644 §3.3.1, §3.5.1).
+pub fn write<S: Store>(
+    txn: &mut Txn<'_, S>,
+    resource_type: &ResourceType,
+    old: Option<&Resource>,
+    new: &Resource,
+) -> Result<()> {
+    claim_unique_values(txn, resource_type, old, new)?;
+    let before = old.map(|old| index_keys(resource_type, old)).unwrap_or_default();
+    let after = index_keys(resource_type, new);
+    for key in before.difference(&after) {
+        txn.delete(key.clone());
+    }
+    for key in after.difference(&before) {
+        txn.put(key.clone(), Vec::new());
+    }
+    txn.put(keys::document(resource_type, &new.id), encode(new)?);
+    let display = old.map(|old| display(resource_type, &old.attributes));
+    if display.as_deref() != Some(self::display(resource_type, &new.attributes).as_str()) {
+        txn.put(keys::alive(&new.id), alive_value(resource_type, &new.attributes));
+    }
+    if old.is_none() {
+        // Asserting that the id is new keeps a repeated random number from overwriting somebody.
+        if txn.read_one(&keys::alive(&new.id))?.is_some() {
+            return Err(ScimError::new(ErrorKind::Unavailable, "The new id is taken. Repeat the request.")
+                .with_log(format!("id {} was generated twice", new.id)));
+        }
+        txn.add(keys::resource_count(resource_type), 1);
+    }
+    Ok(())
+}
+
+/// Remove a document with everything that hangs on it but its edges.
+pub fn remove<S: Store>(txn: &mut Txn<'_, S>, resource_type: &ResourceType, old: &Resource) {
+    for (_, _, key) in unique_values(resource_type, &old.attributes) {
+        txn.delete(key);
+    }
+    for key in index_keys(resource_type, old) {
+        txn.delete(key);
+    }
+    txn.delete(keys::document(resource_type, &old.id));
+    txn.delete(keys::alive(&old.id));
+    txn.add(keys::resource_count(resource_type), -1);
+}
+
+/// A stored document: `[created, modified, revision, attributes]`.
+pub fn decode(id: &str, bytes: &[u8]) -> Result<Resource> {
+    let (created, modified, revision, attributes) = serde_json::from_slice(bytes).map_err(|error| {
+        ScimError::new(ErrorKind::Internal, "The server failed to read a stored resource.")
+            .with_log(format!("document {id}: {error}"))
+    })?;
+    Ok(Resource { id: id.to_owned(), attributes, created, modified, revision })
+}
+
+fn encode(resource: &Resource) -> Result<Vec<u8>> {
+    let parts = (resource.created, resource.modified, resource.revision, &resource.attributes);
+    serde_json::to_vec(&parts).map_err(|error| {
+        ScimError::new(ErrorKind::Internal, "The server failed to store a resource.").with_log(error.to_string())
+    })
+}
+
+/// What a resource is called where others refer to it: its `displayName`, else its first unique attribute.
+pub fn display(resource_type: &ResourceType, attributes: &Object) -> String {
+    let unique = resource_type.schema.attributes.iter().find(|a| a.uniqueness != Uniqueness::None);
+    let names = ["displayName"].into_iter().chain(unique.map(|a| a.name.as_ref()));
+    let found = names.filter_map(|name| attributes.get(name)?.as_str()).next();
+    found.unwrap_or_default().to_owned()
+}
+
+/// The value of [`keys::alive`] and of a member edge.
+pub fn alive_value(resource_type: &ResourceType, attributes: &Object) -> Vec<u8> {
+    let mut value = resource_type.name.as_bytes().to_vec();
+    value.push(0);
+    value.extend_from_slice(display(resource_type, attributes).as_bytes());
+    value
+}
+
+/// The type's name and the display name in such a value.
+pub fn split_alive(value: &[u8]) -> (String, String) {
+    let at = value.iter().position(|byte| *byte == 0).unwrap_or(value.len());
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (text(&value[..at]), text(value.get(at + 1..).unwrap_or_default()))
+}
+
+fn claim_unique_values<S: Store>(
+    txn: &mut Txn<'_, S>,
+    resource_type: &ResourceType,
+    old: Option<&Resource>,
+    new: &Resource,
+) -> Result<()> {
+    let before = old.map(|old| unique_values(resource_type, &old.attributes)).unwrap_or_default();
+    let after = unique_values(resource_type, &new.attributes);
+    let claimed: Vec<_> = after.iter().filter(|(_, _, key)| !before.iter().any(|(_, _, k)| k == key)).collect();
+    let holders = txn.read(&claimed.iter().map(|(_, _, key)| key.clone()).collect::<Vec<_>>())?;
+    for ((attribute, value, key), holder) in claimed.into_iter().zip(holders) {
+        // A value may be held by the resource itself, under another spelling.
+        if holder.is_some_and(|holder| holder != new.id.as_bytes()) {
+            return Err(ScimError::new(
+                ErrorKind::Uniqueness,
+                format!(
+                    "{}: another {} already has the value \"{value}\". Choose another value, or match the existing {} \
+                     with filter={} eq \"…\".",
+                    attribute.name, resource_type.name, resource_type.name, attribute.name
+                ),
+            ));
+        }
+        txn.put(key.clone(), new.id.clone().into_bytes());
+    }
+    for (_, _, key) in before.into_iter().filter(|(_, _, key)| !after.iter().any(|(_, _, k)| k == key)) {
+        txn.delete(key);
+    }
+    Ok(())
+}
+
+/// Unique attributes with their values and keys. Only core top-level strings can be unique here.
+fn unique_values<'t>(resource_type: &'t ResourceType, attributes: &Object) -> Vec<(&'t Attribute, String, Key)> {
+    let unique = resource_type.schema.attributes.iter().filter(|a| a.uniqueness != Uniqueness::None);
+    unique
+        .filter_map(|attribute| {
+            let value = attributes.get(attribute.name.as_ref())?.as_str()?;
+            Some((attribute, value.to_owned(), keys::unique(resource_type, attribute, value)))
+        })
+        .collect()
+}
+
+/// The keys of all secondary indexes that a resource is in.
+fn index_keys(resource_type: &ResourceType, resource: &Resource) -> BTreeSet<Key> {
+    let mut found = BTreeSet::new();
+    for target in indexed(resource_type) {
+        let object = match target.extension {
+            None => Some(&resource.attributes),
+            Some(extension) => resource.attributes.get(extension.id.as_ref()).and_then(Value::as_object),
+        };
+        let Some(value) = object.and_then(|o| o.get(target.attribute.name.as_ref())) else { continue };
+        each_string(value, target.sub, &mut |text| {
+            found.insert(keys::index(resource_type, &target, text, &resource.id));
+        });
+    }
+    found
+}
+
+/// All attributes that have a secondary index.
+fn indexed(resource_type: &ResourceType) -> impl Iterator<Item = Target<'_>> {
+    let common = crate::schema::COMMON.iter().map(|a| (None, a));
+    let core = resource_type.schema.attributes.iter().map(|a| (None, a));
+    let extended =
+        resource_type.extensions.iter().flat_map(|e| e.schema.attributes.iter().map(move |a| (Some(&e.schema), a)));
+    common.chain(core).chain(extended).flat_map(|(extension, attribute)| {
+        let itself = attribute.indexed.then_some(Target { extension, attribute, sub: None });
+        let subs = attribute.sub_attributes.iter().filter(|sub| sub.indexed);
+        itself.into_iter().chain(subs.map(move |sub| Target { extension, attribute, sub: Some(sub) }))
+    })
+}
+
+fn each_string(value: &Value, sub: Option<&Attribute>, found: &mut impl FnMut(&str)) {
+    match value {
+        Value::Array(values) => values.iter().for_each(|value| each_string(value, sub, found)),
+        Value::Object(object) => {
+            if let Some(value) = sub.and_then(|sub| object.get(sub.name.as_ref())) {
+                each_string(value, None, found);
+            }
+        }
+        Value::String(text) if sub.is_none() => found(text),
+        _ => {}
+    }
+}
+
+fn stamp_keys(resource_type: &ResourceType, id: &str) -> Vec<Key> {
+    let mut keys = vec![keys::edge_revision(id)];
+    if resource_type.attribute_from(Source::Members).is_some() {
+        keys.push(keys::members_modified(id));
+    }
+    keys
+}
+
+fn stamp_width(resource_type: &ResourceType) -> usize {
+    if resource_type.attribute_from(Source::Members).is_some() { 2 } else { 1 }
+}
+
+fn loaded(resource: Resource, stamps: &[Option<Vec<u8>>]) -> Loaded {
+    let at = |i: usize| stamps.get(i).and_then(Option::as_deref);
+    let members_modified = at(1).map(|bytes| super::counter(Some(bytes)).unsigned_abs());
+    Loaded { resource, edge_revision: super::counter(at(0)), members_modified }
+}
