@@ -247,19 +247,13 @@ fn appended(old: Option<Value>, new: &Value, attribute: &Attribute) -> Value {
     let mut elements = into_list(old);
     let mut touched = Vec::new();
     for new in list(Some(new)) {
-        let at = match elements.iter().position(|old| same_value(old, new)) {
-            Some(at) => {
-                if let (Value::Object(old), Value::Object(new)) = (&mut elements[at], new) {
-                    merge(old, new, attribute);
-                }
-                at
-            }
-            None => {
-                elements.push(new.clone());
-                elements.len() - 1
-            }
-        };
-        touched.push(at);
+        let at = elements.iter().position(|old| same_value(old, new));
+        touched.push(at.unwrap_or(elements.len()));
+        match (at.map(|at| &mut elements[at]), new) {
+            (Some(Value::Object(old)), Value::Object(new)) => merge(old, new, attribute),
+            (Some(_), _) => {}
+            (None, new) => elements.push(new.clone()),
+        }
     }
     one_primary(&mut elements, &touched);
     Value::Array(elements)
@@ -348,15 +342,14 @@ fn values(
         // To remove what is not there succeeds: the client has what it wants.
         edit(document, target, |old| {
             let mut elements = into_list(old);
-            match selection.sub {
-                Some(sub) => put_each(&mut elements, &selected, attribute, sub, None, operation.verb),
-                None => {
-                    let mut at = 0;
-                    elements.retain(|_| {
-                        at += 1;
-                        !selected.contains(&(at - 1))
-                    });
-                }
+            if let Some(sub) = selection.sub {
+                put_each(&mut elements, &selected, attribute, sub, None, operation.verb);
+            } else {
+                let mut at = 0;
+                elements.retain(|_| {
+                    at += 1;
+                    !selected.contains(&(at - 1))
+                });
             }
             Some(Value::Array(elements))
         });

@@ -173,7 +173,7 @@ fn keyed<'s>(
     if read_only(target, &path) {
         return Ok(());
     }
-    change(head, &path, target, Some(value), &place, out, compat)
+    change(&Change { head, path: &path, target, value: Some(value), place: &place }, out, compat)
 }
 
 /// The attributes of one schema, as an object. A null unsets an extension; it adds nothing.
@@ -239,7 +239,7 @@ fn at_path<'s>(
             format!("{place}: `{path}` is read-only: the server sets it; leave the operation out"),
         ));
     }
-    change(head, &path, target, value, &head.at("value"), out, compat)
+    change(&Change { head, path: &path, target, value, place: &head.at("value") }, out, compat)
 }
 
 fn read_only(target: Target<'_>, path: &Path) -> bool {
@@ -247,16 +247,18 @@ fn read_only(target: Target<'_>, path: &Path) -> bool {
     [Some(target.attribute), sub].into_iter().flatten().any(|a| a.mutability == Mutability::ReadOnly)
 }
 
-/// One change to one attribute; `place` is where its value stands.
-fn change<'s>(
+/// One change to one attribute, its value not yet looked at.
+struct Change<'a, 's> {
     head: Head<'s>,
-    path: &Path,
+    path: &'a Path,
     target: Target<'s>,
-    value: Option<&Value>,
-    place: &str,
-    out: &mut Vec<Operation<'s>>,
-    compat: &mut Compat,
-) -> Result<()> {
+    value: Option<&'a Value>,
+    /// Where the value stands.
+    place: &'a str,
+}
+
+fn change<'s>(change: &Change<'_, 's>, out: &mut Vec<Operation<'s>>, compat: &mut Compat) -> Result<()> {
+    let Change { head, path, target, value, place } = *change;
     if value.is_none() && head.verb != Verb::Remove {
         return Err(ScimError::new(
             ErrorKind::InvalidValue,
@@ -264,20 +266,14 @@ fn change<'s>(
         ));
     }
     match &path.filter {
-        _ if target.attribute.source == Source::Members => edges(head, path, target, value, place, out, compat),
-        Some(filter) => values(head, path, filter, target, value, place, out, compat),
-        None => attribute(head, target, value, place, out, compat),
+        _ if target.attribute.source == Source::Members => edges(change, out, compat),
+        Some(filter) => values(change, filter, out, compat),
+        None => attribute(change, out, compat),
     }
 }
 
-fn attribute<'s>(
-    head: Head<'s>,
-    target: Target<'s>,
-    value: Option<&Value>,
-    place: &str,
-    out: &mut Vec<Operation<'s>>,
-    compat: &mut Compat,
-) -> Result<()> {
+fn attribute<'s>(change: &Change<'_, 's>, out: &mut Vec<Operation<'s>>, compat: &mut Compat) -> Result<()> {
+    let Change { head, target, value, place, .. } = *change;
     let leaf = target.leaf();
     let whole = target.sub.is_none();
     match (head.verb, value) {
@@ -294,7 +290,7 @@ fn attribute<'s>(
         (Verb::Add | Verb::Replace, Some(Value::Object(object)))
             if whole && leaf.kind == Type::Complex && !leaf.multi_valued =>
         {
-            sub_attributes(head, target, object, place, out, compat)?;
+            sub_attributes(change, object, out, compat)?;
         }
         (Verb::Add | Verb::Replace, Some(value)) => {
             let value = validate::value(leaf, value.clone(), place, compat)?;
@@ -307,13 +303,12 @@ fn attribute<'s>(
 }
 
 fn sub_attributes<'s>(
-    head: Head<'s>,
-    target: Target<'s>,
+    change: &Change<'_, 's>,
     object: &Object,
-    place: &str,
     out: &mut Vec<Operation<'s>>,
     compat: &mut Compat,
 ) -> Result<()> {
+    let Change { head, target, place, .. } = *change;
     let first = out.len();
     for (key, value) in object {
         let place = format!("{place}.{key}");
@@ -334,18 +329,13 @@ fn sub_attributes<'s>(
     Ok(())
 }
 
-// One step of `change`, with its arguments.
-#[allow(clippy::too_many_arguments)]
 fn values<'s>(
-    head: Head<'s>,
-    path: &Path,
+    change: &Change<'_, 's>,
     filter: &Filter,
-    target: Target<'s>,
-    value: Option<&Value>,
-    place: &str,
     out: &mut Vec<Operation<'s>>,
     compat: &mut Compat,
 ) -> Result<()> {
+    let Change { head, path, target, value, place } = *change;
     let attribute = target.attribute;
     if !attribute.multi_valued {
         return Err(ScimError::new(
@@ -435,15 +425,8 @@ fn insert_once(object: &mut Object, name: String, value: Value) -> Option<()> {
     }
 }
 
-fn edges<'s>(
-    head: Head<'s>,
-    path: &Path,
-    target: Target<'s>,
-    value: Option<&Value>,
-    place: &str,
-    out: &mut Vec<Operation<'s>>,
-    compat: &mut Compat,
-) -> Result<()> {
+fn edges<'s>(change: &Change<'_, 's>, out: &mut Vec<Operation<'s>>, compat: &mut Compat) -> Result<()> {
+    let Change { head, path, target, value, place } = *change;
     let sub = sub_attribute(head, path, target.attribute)?.or(target.sub);
     if let Some(sub) = sub.filter(|sub| sub.name != "value") {
         return Err(ScimError::new(
@@ -469,6 +452,8 @@ fn edges<'s>(
             vec![EdgeEdit::Remove(ids)]
         }
         (Some(filter), verb) => {
+            // The path has named the member, so the value may be nothing but labels.
+            let given = given.filter(|value| value.as_object().is_none_or(|object| member(object, "value").is_some()));
             let added = if verb == Verb::Remove { Vec::new() } else { ids(given)? };
             let target = Target { sub: None, ..target };
             let checked = filter::check_values(filter, target, compat).map_err(|error| error.at(&head.at("path")))?;
