@@ -118,6 +118,11 @@ impl Client {
         Self { address, connection: None }
     }
 
+    /// The server's address.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Send a request and read its answer. A failed request is never repeated: the server may have taken it.
     pub fn send(&mut self, request: &Request) -> io::Result<Response> {
         let mut bytes = Vec::new();

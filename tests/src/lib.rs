@@ -2,6 +2,9 @@
 //! formats that tests are written in.
 
 pub mod client;
+pub mod data;
 pub mod json_path;
+pub mod native;
 pub mod scenario;
 pub mod server;
+pub mod transcript;

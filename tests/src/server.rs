@@ -53,9 +53,14 @@ impl Server {
 
     /// `scimwell serve` with these arguments, a free port and [`TOKEN`]; waits until it listens.
     pub fn start(arguments: &[&str]) -> Self {
-        let mut process = Command::new(binary())
-            .args(["serve", "--listen", "127.0.0.1:0", "--token", TOKEN])
-            .args(arguments)
+        let mut command = Command::new(binary());
+        command.args(["serve", "--listen", "127.0.0.1:0", "--token", TOKEN]).args(arguments);
+        Self::spawn(command)
+    }
+
+    /// Any program that prints `listening on http://ADDRESS:PORT` when it is ready.
+    pub fn spawn(mut command: Command) -> Self {
+        let mut process = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(if std::env::var_os("SCIMWELL_TEST_LOG").is_some() { Stdio::inherit() } else { Stdio::null() })

@@ -1,0 +1,116 @@
+//! `cargo xtask bench`: the server under load, held against the same core without WebAssembly and against an empty
+//! answer of the same HTTP stack. Never fails for being slow: the report says what is met and what is not.
+
+// Rates and shares are approximate by nature.
+#![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+
+mod load;
+mod native;
+mod process;
+mod report;
+mod workload;
+
+use std::error::Error;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use scimwell_tests::data::DataDirectory;
+use scimwell_tests::server::{Server, workspace};
+
+use crate::report::{Cell, Memory, Report, Way};
+use crate::workload::{Population, Row, grouped};
+
+const USAGE: &str = "usage: cargo xtask bench [--quick] [part of a row's name]";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match arguments[..] {
+        // How the bench runs itself as the native server.
+        ["--native", data] => native::serve(Path::new(data)),
+        [] => bench(false, ""),
+        ["--quick"] => bench(true, ""),
+        [rows] if !rows.starts_with('-') => bench(false, rows),
+        ["--quick", rows] | [rows, "--quick"] if !rows.starts_with('-') => bench(true, rows),
+        _ => Err(USAGE.into()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn bench(quick: bool, rows: &str) -> Result<(), Box<dyn Error>> {
+    let sizes: &[usize] = if quick { &[1_000] } else { &[1_000, 100_000] };
+    let time = Duration::from_secs(if quick { 1 } else { 3 });
+    let wanted: Vec<Row> = Row::ALL.into_iter().filter(|row| row.name(sizes[0]).contains(rows)).collect();
+    if wanted.is_empty() {
+        return Err(format!("no row's name contains `{rows}`; {USAGE}").into());
+    }
+    let mut report = Report::default();
+    for connections in [1, 32] {
+        report.generator.push((connections, load::own_cost(connections, time)?));
+    }
+    for &size in sizes {
+        measure(&mut report, size, &wanted, time)?;
+    }
+    let markdown = report.markdown();
+    println!("{markdown}");
+    let path = workspace().join("target").join("bench.md");
+    std::fs::write(&path, markdown)?;
+    eprintln!("bench: written to target/bench.md");
+    Ok(())
+}
+
+/// One tenant's size: the server first, then the native core on the data that it leaves.
+fn measure(report: &mut Report, size: usize, rows: &[Row], time: Duration) -> Result<(), Box<dyn Error>> {
+    let data = DataDirectory::new(&format!("bench-{size}"));
+    let server = Server::with_data(data.path());
+    eprintln!("bench: {} users: seeding", grouped(size));
+    let population = Population::seed(server.address(), size)?;
+    remember(report, Way::Component, size, "seeding", &server);
+    measure_rows(report, &population, Way::Component, size, rows, &server, time)?;
+    server.terminate();
+    server.wait();
+
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("--native").arg(data.path());
+    let native = Server::spawn(command);
+    measure_rows(report, &population, Way::Native, size, rows, &native, time)
+}
+
+fn measure_rows(
+    report: &mut Report,
+    population: &Population,
+    way: Way,
+    size: usize,
+    rows: &[Row],
+    server: &Server,
+    time: Duration,
+) -> Result<(), Box<dyn Error>> {
+    // An empty answer has no core in it.
+    for &row in rows.iter().filter(|row| way == Way::Component || **row != Row::Empty) {
+        for &connections in row.connections() {
+            let measured = population.measure(row, connections, (server.address(), server.pid()), time)?;
+            eprintln!(
+                "bench: {way:?}, {} users, {}, {connections} connections: {:.0} op/s",
+                grouped(size),
+                row.name(size),
+                measured.rate()
+            );
+            report.cells.push(Cell { way, row, size, connections, measured });
+        }
+    }
+    remember(report, way, size, "all rows", server);
+    Ok(())
+}
+
+fn remember(report: &mut Report, way: Way, size: usize, after: &'static str, server: &Server) {
+    if let Some(peak) = process::peak_memory(server.pid()) {
+        report.memory.push(Memory { way, size, after, peak });
+    }
+}

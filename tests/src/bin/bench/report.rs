@@ -1,0 +1,218 @@
+//! The measurements as Markdown, and how they stand against what is expected.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use crate::load::Measured;
+use crate::workload::{Row, grouped};
+
+/// Who answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// `scimwell serve`.
+    Component,
+    /// The same core without WebAssembly.
+    Native,
+}
+
+/// One measurement.
+pub(crate) struct Cell {
+    /// Who answered.
+    pub(crate) way: Way,
+    /// What was asked.
+    pub(crate) row: Row,
+    /// Users of the tenant.
+    pub(crate) size: usize,
+    /// Connections at once.
+    pub(crate) connections: usize,
+    /// How it went.
+    pub(crate) measured: Measured,
+}
+
+/// Peak memory of a server after one of its sizes.
+pub(crate) struct Memory {
+    /// Whose.
+    pub(crate) way: Way,
+    /// Users of the tenant.
+    pub(crate) size: usize,
+    /// When.
+    pub(crate) after: &'static str,
+    /// Megabytes resident at most.
+    pub(crate) peak: u64,
+}
+
+/// Everything of one run.
+#[derive(Default)]
+pub(crate) struct Report {
+    /// The measurements.
+    pub(crate) cells: Vec<Cell>,
+    /// The generator against answers that cost nothing, by connections.
+    pub(crate) generator: Vec<(usize, Measured)>,
+    /// Memory.
+    pub(crate) memory: Vec<Memory>,
+}
+
+impl Report {
+    fn find(&self, way: Way, row: Row, size: usize, connections: usize) -> Option<&Measured> {
+        let wanted = (way, row, size, connections);
+        self.cells.iter().find(|c| (c.way, c.row, c.size, c.connections) == wanted).map(|c| &c.measured)
+    }
+
+    fn sizes(&self) -> Vec<usize> {
+        let mut sizes: Vec<usize> = self.cells.iter().map(|cell| cell.size).collect();
+        sizes.dedup();
+        sizes.sort_unstable();
+        sizes.dedup();
+        sizes
+    }
+
+    /// The whole report.
+    pub(crate) fn markdown(&self) -> String {
+        let mut text = String::new();
+        self.table(&mut text)
+            .and_then(|()| self.notes(&mut text))
+            .and_then(|()| self.expectations(&mut text))
+            .expect("a String takes whatever is written");
+        text
+    }
+
+    fn table(&self, text: &mut String) -> std::fmt::Result {
+        writeln!(
+            text,
+            "| Operation | Users | Conn. | op/s | p50 | p99 | server CPU | generator CPU | native op/s | native p50 | native p99 | ÷ native |"
+        )?;
+        writeln!(text, "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")?;
+        for cell in self.cells.iter().filter(|cell| cell.way == Way::Component) {
+            let m = &cell.measured;
+            write!(
+                text,
+                "| {} | {} | {} | {:.0} | {} | {} | {} | {} |",
+                cell.row.name(cell.size),
+                grouped(cell.size),
+                cell.connections,
+                m.rate(),
+                time(m.percentile(0.5)),
+                time(m.percentile(0.99)),
+                cost(m.server_cost()),
+                cost(m.generator_cost()),
+            )?;
+            match self.find(Way::Native, cell.row, cell.size, cell.connections) {
+                Some(n) => writeln!(
+                    text,
+                    " {:.0} | {} | {} | {:.2} |",
+                    n.rate(),
+                    time(n.percentile(0.5)),
+                    time(n.percentile(0.99)),
+                    n.rate() / m.rate()
+                )?,
+                None => writeln!(text, " | | | |")?,
+            }
+        }
+        Ok(())
+    }
+
+    fn notes(&self, text: &mut String) -> std::fmt::Result {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        writeln!(
+            text,
+            "\n÷ native: how many times longer an operation takes with the component than with the same core compiled"
+        )?;
+        writeln!(text, "natively, over the same HTTP stack and storage. Server and generator share {cores} cores.\n")?;
+        for (connections, m) in &self.generator {
+            writeln!(
+                text,
+                "- The generator alone, against answers that cost nothing, {connections} connections: {:.0} op/s, p50 {}, {} of its CPU each.",
+                m.rate(),
+                time(m.percentile(0.5)),
+                cost(m.generator_cost()),
+            )?;
+        }
+        for memory in &self.memory {
+            let way = if memory.way == Way::Component { "Server" } else { "Native server" };
+            writeln!(
+                text,
+                "- {way}, {} users, after {}: {} MB resident at most.",
+                grouped(memory.size),
+                memory.after,
+                memory.peak
+            )?;
+        }
+        for cell in self.cells.iter().filter(|cell| cell.measured.failed > 0) {
+            writeln!(
+                text,
+                "- **{} of {} requests failed**: {:?}, {}, {} users, {} connections: {}",
+                cell.measured.failed,
+                cell.measured.failed + cell.measured.count() as u64,
+                cell.way,
+                cell.row.name(cell.size),
+                grouped(cell.size),
+                cell.connections,
+                cell.measured.failure.as_deref().unwrap_or_default().replace("\r\n", " "),
+            )?;
+        }
+        Ok(())
+    }
+
+    fn expectations(&self, text: &mut String) -> std::fmt::Result {
+        writeln!(text, "\n| Expected | Measured | |\n|---|---|---|")?;
+        let mut line = |expected: &str, measured: String, met: bool| {
+            writeln!(text, "| {expected} | {measured} | {} |", if met { "met" } else { "**not met**" })
+        };
+        if let [small, .., large] = self.sizes()[..] {
+            for row in Row::ALL.into_iter().filter(|row| *row != Row::Empty) {
+                let ratio = |connections: usize| {
+                    let few = self.find(Way::Component, row, small, connections)?;
+                    let many = self.find(Way::Component, row, large, connections)?;
+                    Some((few.rate() / many.rate(), few.percentile(0.5), many.percentile(0.5)))
+                };
+                let Some((ratio, few, many)) = ratio(1) else { continue };
+                let name = row.name(large);
+                let expected = format!("{name}: {} users cost at most 1.5 × {}", grouped(large), grouped(small));
+                line(&expected, format!("{ratio:.2} × (p50 {} and {})", time(many), time(few)), ratio <= 1.5)?;
+            }
+        }
+        for size in self.sizes() {
+            let users = grouped(size);
+            let of = |way, row, connections| self.find(way, row, size, connections);
+            if let (Some(get), Some(empty)) = (of(Way::Component, Row::Get, 32), of(Way::Component, Row::Empty, 32)) {
+                let share = get.rate() / empty.rate();
+                line(
+                    &format!("GET by id, {users} users: at least half the rate of an empty response"),
+                    format!("{share:.2}"),
+                    share >= 0.5,
+                )?;
+            }
+            for row in Row::ALL {
+                if let (Some(wasm), Some(native)) = (of(Way::Component, row, 1), of(Way::Native, row, 1)) {
+                    let ratio = native.rate() / wasm.rate();
+                    let expected = format!("{}, {users} users: at most 2 × native", row.name(size));
+                    line(&expected, format!("{ratio:.2} ×"), ratio <= 2.0)?;
+                }
+            }
+            if let (Some(one), Some(many)) = (of(Way::Component, Row::Post, 1), of(Way::Component, Row::Post, 64)) {
+                let ratio = many.rate() / one.rate();
+                let expected = format!("64 concurrent POSTs, {users} users: at least 10 × the rate of one at a time");
+                line(
+                    &expected,
+                    format!("{ratio:.1} × ({:.0} and {:.0} op/s)", many.rate(), one.rate()),
+                    ratio >= 10.0,
+                )?;
+            }
+        }
+        if let Some(peak) = self.memory.iter().filter(|m| m.way == Way::Component).map(|m| m.peak).max() {
+            line("the server stays under 150 MB", format!("{peak} MB"), peak < 150)?;
+        }
+        Ok(())
+    }
+}
+
+fn time(time: Duration) -> String {
+    match time.as_micros() {
+        micros @ 0..1_000 => format!("{micros} µs"),
+        _ => format!("{:.1} ms", time.as_secs_f64() * 1e3),
+    }
+}
+
+fn cost(micros: Option<f64>) -> String {
+    micros.map_or_else(|| "?".into(), |micros| format!("{micros:.0} µs"))
+}

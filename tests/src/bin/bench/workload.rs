@@ -1,0 +1,293 @@
+//! What is measured: the rows, the requests they are made of, and the tenant that they run on.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use scimwell_tests::server::TOKEN;
+use serde_json::{Value, json};
+
+use crate::load::{Load, Make, Measured, Sink, run};
+
+/// Groups of ten; each request adds to another one, so that they stay small.
+const SMALL_GROUPS: usize = 1_000;
+/// Members of a small group at first.
+const SMALL: usize = 10;
+/// Users beside the members of the large group: what is added to it, and taken out again between passes.
+const SPARE: usize = 500;
+/// Members put into the large group by one request while seeding.
+const MEMBERS_AT_ONCE: usize = 5_000;
+/// Connections while seeding.
+const SEEDERS: usize = 64;
+/// No load ends by time where the number of requests is to end it.
+const LONG: Duration = Duration::from_hours(1);
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Row {
+    /// An empty answer from the server's HTTP stack: the ceiling.
+    Empty,
+    /// GET by id.
+    Get,
+    /// A list by `userName eq`.
+    Filter,
+    /// PATCH of one attribute.
+    PatchAttribute,
+    /// PATCH adding one member to a group of ten.
+    MemberOfSmall,
+    /// PATCH adding one member to a group of all users.
+    MemberOfLarge,
+    /// POST. Last: it makes the tenant grow.
+    Post,
+}
+
+impl Row {
+    /// In the order measured.
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Empty,
+        Self::Get,
+        Self::Filter,
+        Self::PatchAttribute,
+        Self::MemberOfSmall,
+        Self::MemberOfLarge,
+        Self::Post,
+    ];
+
+    /// The row's name in a table for a tenant of `size`.
+    pub(crate) fn name(self, size: usize) -> String {
+        match self {
+            Self::Empty => "empty response (/healthz)".into(),
+            Self::Get => "GET by id".into(),
+            Self::Filter => "filter userName eq".into(),
+            Self::PatchAttribute => "PATCH one attribute".into(),
+            Self::MemberOfSmall => format!("PATCH one member into a group of {SMALL}"),
+            Self::MemberOfLarge => format!("PATCH one member into a group of {}", grouped(size)),
+            Self::Post => "POST".into(),
+        }
+    }
+
+    /// How many connections it is measured with.
+    pub(crate) fn connections(self) -> &'static [usize] {
+        match self {
+            Self::Post => &[1, 32, 64],
+            _ => &[1, 32],
+        }
+    }
+
+    fn writes(self) -> bool {
+        !matches!(self, Self::Empty | Self::Get | Self::Filter)
+    }
+}
+
+/// `100,000`
+pub(crate) fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A seeded tenant.
+pub(crate) struct Population {
+    users: Arc<Vec<String>>,
+    small_groups: Arc<Vec<String>>,
+    large_group: String,
+    /// Members of the large group.
+    size: usize,
+    /// Makes what one measurement writes differ from what those before it wrote.
+    serial: AtomicU64,
+    /// Members added to small groups so far.
+    added: Arc<AtomicU64>,
+}
+
+impl Population {
+    /// Fill the server's default tenant.
+    pub(crate) fn seed(address: SocketAddr, size: usize) -> io::Result<Self> {
+        let users = Arc::new(create(
+            address,
+            size + SPARE,
+            Arc::new(|n, out| post(out, "/Users", &user(&format!("user{n}")))),
+        )?);
+        let members = users.clone();
+        let small_groups = create(
+            address,
+            SMALL_GROUPS,
+            Arc::new(move |n, out| {
+                let first = usize::try_from(n).unwrap_or_default() * SMALL;
+                let ids =
+                    (first..first + SMALL).map(|at| json!({"value": members[at % members.len()]})).collect::<Vec<_>>();
+                post(out, "/Groups", &json!({"displayName": format!("small{n}"), "members": ids}));
+            }),
+        )?;
+        let large = create(address, 1, Arc::new(|_, out| post(out, "/Groups", &json!({"displayName": "large"}))))?;
+        let large_group = large.into_iter().next().unwrap_or_default();
+        for members in users[..size].chunks(MEMBERS_AT_ONCE) {
+            once(address, &patch_members(&large_group, "add", members))?;
+        }
+        let small_groups = Arc::new(small_groups);
+        Ok(Self { users, small_groups, large_group, size, serial: AtomicU64::new(0), added: Arc::default() })
+    }
+
+    /// Measure one row; `time` is how long reads go on.
+    pub(crate) fn measure(
+        &self,
+        row: Row,
+        connections: usize,
+        (address, server): (SocketAddr, u32),
+        time: Duration,
+    ) -> io::Result<Measured> {
+        let serial = self.serial.fetch_add(1, Ordering::Relaxed);
+        let load = Load { address, connections, requests: u64::MAX, time, make: self.make(row, serial), sink: None };
+        if row == Row::MemberOfLarge {
+            return self.measure_large(&load, server);
+        }
+        if row.writes() {
+            // Writes change the tenant: so many of them, and no more.
+            return run(&Load { requests: 1_000 + 100 * connections as u64, time: time * 4, ..load }, Some(server));
+        }
+        run(&Load { time: time / 10, ..load.clone() }, None)?;
+        run(&load, Some(server))
+    }
+
+    /// The spare users join the large group one by one, and leave it all at once, untimed.
+    fn measure_large(&self, load: &Load, server: u32) -> io::Result<Measured> {
+        let spare = &self.users[self.size..];
+        let mut measured = Measured::default();
+        for _ in 0..4 {
+            measured.append(run(&Load { requests: SPARE as u64, time: load.time * 2, ..load.clone() }, Some(server))?);
+            once(load.address, &patch_members(&self.large_group, "remove", spare))?;
+        }
+        Ok(measured)
+    }
+
+    fn make(&self, row: Row, serial: u64) -> Make {
+        let users = self.users.clone();
+        match row {
+            Row::Empty => Arc::new(|_, out| out.extend_from_slice(b"GET /healthz HTTP/1.1\r\nHost: bench\r\n\r\n")),
+            Row::Get => {
+                Arc::new(move |n, out| request(out, "GET", &format!("/Users/{}", users[pick(n, users.len())]), b""))
+            }
+            Row::Filter => Arc::new(move |n, out| {
+                let target = format!("/Users?filter=userName%20eq%20%22user{}@example.com%22", pick(n, users.len()));
+                request(out, "GET", &target, b"");
+            }),
+            Row::PatchAttribute => Arc::new(move |n, out| {
+                let body = patch(&json!([{"op": "replace", "path": "title", "value": format!("title {serial} {n}")}]));
+                request(out, "PATCH", &format!("/Users/{}", users[pick(n, users.len())]), body.as_bytes());
+            }),
+            Row::MemberOfSmall => {
+                let (groups, added) = (self.small_groups.clone(), self.added.clone());
+                Arc::new(move |_, out| {
+                    let n = usize::try_from(added.fetch_add(1, Ordering::Relaxed)).unwrap_or_default();
+                    let group = n % groups.len();
+                    let member = &users[(group * SMALL + SMALL + n / groups.len()) % users.len()];
+                    out.extend_from_slice(&patch_members(&groups[group], "add", std::slice::from_ref(member)));
+                })
+            }
+            Row::MemberOfLarge => {
+                let (group, size) = (self.large_group.clone(), self.size);
+                Arc::new(move |n, out| {
+                    let member = &users[size + usize::try_from(n).unwrap_or_default() % SPARE];
+                    out.extend_from_slice(&patch_members(&group, "add", std::slice::from_ref(member)));
+                })
+            }
+            Row::Post => Arc::new(move |n, out| post(out, "/Users", &user(&format!("new{serial}x{n}")))),
+        }
+    }
+}
+
+/// Create `count` resources; their ids, in the order of the requests.
+fn create(address: SocketAddr, count: usize, make: Make) -> io::Result<Vec<String>> {
+    let ids = Arc::new(Mutex::new(vec![String::new(); count]));
+    let found = ids.clone();
+    let sink: Sink = Arc::new(move |n, body| {
+        let text = String::from_utf8_lossy(body);
+        let id = text.split_once("\"id\":\"").and_then(|(_, rest)| rest.split_once('"')).map(|(id, _)| id.to_owned());
+        let mut ids = found.lock().unwrap_or_else(PoisonError::into_inner);
+        ids[usize::try_from(n).unwrap_or_default()] = id.unwrap_or_default();
+    });
+    let connections = SEEDERS.min(count);
+    let load = Load { address, connections, requests: count as u64, time: LONG, make, sink: Some(sink) };
+    let measured = run(&load, None)?;
+    if let Some(failure) = measured.failure {
+        return Err(io::Error::other(format!("seeding failed: {failure}")));
+    }
+    let ids = std::mem::take(&mut *ids.lock().unwrap_or_else(PoisonError::into_inner));
+    Ok(ids)
+}
+
+/// One request outside of any measurement.
+fn once(address: SocketAddr, bytes: &[u8]) -> io::Result<()> {
+    let bytes = bytes.to_vec();
+    let make: Make = Arc::new(move |_, out| out.extend_from_slice(&bytes));
+    let measured = run(&Load { address, connections: 1, requests: 1, time: LONG, make, sink: None }, None)?;
+    match measured.failure {
+        Some(failure) => Err(io::Error::other(format!("setting up failed: {failure}"))),
+        None => Ok(()),
+    }
+}
+
+/// A user of the size that identity providers send.
+fn user(name: &str) -> Value {
+    json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User", "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"],
+        "externalId": format!("00u{name}"),
+        "userName": format!("{name}@example.com"),
+        "name": {"givenName": "Given", "familyName": name, "formatted": format!("Given {name}")},
+        "displayName": format!("Given {name}"),
+        "title": "Engineer",
+        "preferredLanguage": "en-US",
+        "emails": [
+            {"value": format!("{name}@example.com"), "type": "work", "primary": true},
+            {"value": format!("{name}@home.example"), "type": "home"},
+        ],
+        "phoneNumbers": [{"value": "+1 555 0100", "type": "work"}, {"value": "+1 555 0101", "type": "mobile"}],
+        "addresses": [{"type": "work", "streetAddress": "1 Main Street", "locality": "Springfield", "country": "US"}],
+        "active": true,
+        "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User": {
+            "employeeNumber": name, "department": "Engineering", "costCenter": "4130", "organization": "Example",
+        },
+    })
+}
+
+fn post(out: &mut Vec<u8>, path: &str, body: &Value) {
+    request(out, "POST", path, body.to_string().as_bytes());
+}
+
+fn patch(operations: &Value) -> String {
+    json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": operations}).to_string()
+}
+
+fn patch_members(group: &str, op: &str, members: &[String]) -> Vec<u8> {
+    let members: Vec<Value> = members.iter().map(|id| json!({"value": id})).collect();
+    let body = patch(&json!([{"op": op, "path": "members", "value": members}]));
+    let mut out = Vec::new();
+    request(&mut out, "PATCH", &format!("/Groups/{group}"), body.as_bytes());
+    out
+}
+
+fn request(out: &mut Vec<u8>, method: &str, path: &str, body: &[u8]) {
+    let head = format!("{method} /scim/v2{path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {TOKEN}\r\n");
+    out.extend_from_slice(head.as_bytes());
+    if !body.is_empty() {
+        let entity = format!("Content-Type: application/scim+json\r\nContent-Length: {}\r\n", body.len());
+        out.extend_from_slice(entity.as_bytes());
+    }
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(body);
+}
+
+/// An index below `count` that looks random and is the same in every run (SplitMix64).
+fn pick(n: u64, count: usize) -> usize {
+    let mut x = n.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    usize::try_from((x ^ (x >> 31)) % count as u64).unwrap_or_default()
+}

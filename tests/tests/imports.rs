@@ -1,0 +1,69 @@
+//! What the components import: an embedder must bring all of it, so it grows only on purpose.
+
+use scimwell_tests::server::workspace;
+use wasmparser::{Parser, Payload};
+
+/// World `provider`: our three interfaces, the clock, randomness, and nothing else.
+const PROVIDER: &[&str] = &[
+    "scimwell:provider/authenticator@0.1.0",
+    "scimwell:provider/policy@0.1.0",
+    "scimwell:provider/storage@0.1.0",
+    "wasi:clocks/wall-clock@0.2.12",
+    "wasi:random/random@0.2.12",
+];
+
+/// World `service`: the same, and what wasi:http needs.
+const SERVICE: &[&str] = &[
+    "scimwell:provider/authenticator@0.1.0",
+    "scimwell:provider/policy@0.1.0",
+    "scimwell:provider/storage@0.1.0",
+    "wasi:clocks/monotonic-clock@0.2.12",
+    "wasi:clocks/wall-clock@0.2.12",
+    "wasi:http/types@0.2.12",
+    "wasi:io/error@0.2.12",
+    "wasi:io/poll@0.2.12",
+    "wasi:io/streams@0.2.12",
+    "wasi:random/random@0.2.12",
+];
+
+#[test]
+fn provider() {
+    check("scimwell.wasm", PROVIDER, &["scimwell:provider/handler@0.1.0"]);
+}
+
+#[test]
+fn service() {
+    check("scimwell-http.wasm", SERVICE, &["wasi:http/incoming-handler@0.2.12"]);
+}
+
+fn check(file: &str, imports: &[&str], exports: &[&str]) {
+    let path = workspace().join("target/components").join(file);
+    let bytes = std::fs::read(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}: run `cargo xtask build` first", path.display()));
+    let (mut imported, mut exported) = interfaces(&bytes);
+    imported.sort();
+    exported.sort();
+    assert_eq!(imported, imports, "imports of {file}");
+    assert_eq!(exported, exports, "exports of {file}");
+}
+
+/// The names of the outermost component's imports and exports.
+fn interfaces(bytes: &[u8]) -> (Vec<String>, Vec<String>) {
+    let mut imported = Vec::new();
+    let mut exported = Vec::new();
+    let mut depth = 0_u32;
+    for payload in Parser::new(0).parse_all(bytes) {
+        match payload.expect("the component parses") {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentImportSection(section) if depth == 0 => {
+                imported.extend(section.into_iter().map(|i| i.expect("an import parses").name.name.to_owned()));
+            }
+            Payload::ComponentExportSection(section) if depth == 0 => {
+                exported.extend(section.into_iter().map(|e| e.expect("an export parses").name.name.to_owned()));
+            }
+            _ => {}
+        }
+    }
+    (imported, exported)
+}
