@@ -73,7 +73,9 @@ pub fn fold_case(text: &str) -> Cow<'_, str> {
     if text.is_ascii() && !text.bytes().any(|b| b.is_ascii_uppercase()) {
         return Cow::Borrowed(text);
     }
-    Cow::Owned(text.to_lowercase())
+    // Letter by letter, unlike str::to_lowercase, which ends a word with ς where it writes σ elsewhere: what starts with a
+    // text must still do so when both are folded.
+    Cow::Owned(text.chars().flat_map(char::to_lowercase).map(|c| if c == 'ς' { 'σ' } else { c }).collect())
 }
 
 #[cfg(test)]
@@ -106,6 +108,8 @@ mod tests {
         assert!(matches!(fold_case("bjensen@example.com"), Cow::Borrowed("bjensen@example.com")));
         assert_eq!(fold_case("BJensen"), "bjensen");
         assert_eq!(fold_case("ÉCLAIR"), "éclair");
+        assert_eq!(fold_case("ΟΔΟΣ"), fold_case("οδος"));
+        assert!(fold_case("ΟΔΟΣΑ").starts_with(&*fold_case("ΟΔΟΣ")));
     }
 
     /// What the data must hold to so that validation, the index and the edges can rely on it.
