@@ -253,7 +253,7 @@ fn a_renamed_member_is_called_by_its_new_name() {
     let staff = group(&host, "staff", &[&user]);
     let path = format!("/Users/{user}");
     ok(&host, "PATCH", &path, patch(json!([{ "op": "replace", "value": { "displayName": "Ann B" } }])));
-    assert_eq!(ok(&host, "GET", &format!("/Groups/{staff}"), None)["members"][0]["display"], "Ann B");
+    assert_eq!(ok(&host, "GET", &format!("/Groups/{staff}?attributes=members.display"), None)["members"][0]["display"], "Ann B");
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! The Group schema (RFC 7643 §4.2, representation in §8.7.1).
 //!
-//! `displayName` is required, as §4.2 says; the table of §8.7.1 contradicts it. `members.display` is the server's.
+//! `displayName` is required, as §4.2 says; the table of §8.7.1 contradicts it.
+//!
+//! `members.display` is the server's own and returned on request only (`attributes=members.display`): clients compare what
+//! they sent with what they get, and a large group is a third smaller without it.
 
 use std::borrow::Cow;
 
@@ -29,7 +32,10 @@ static MEMBERS: &[Attribute] = &[
     )
     .immutable()
     .build(),
-    string("display", "A human-readable name for the member, primarily used for display purposes.").read_only().build(),
+    string("display", "A human-readable name for the member, primarily used for display purposes.")
+        .read_only()
+        .requested()
+        .build(),
     string("type", "A label indicating the type of resource, e.g., 'User' or 'Group'.")
         .canonical(&[Cow::Borrowed("User"), Cow::Borrowed("Group")])
         .immutable()
