@@ -56,7 +56,7 @@ fn answer<H: Host>(host: &H, request: &Request) -> Result<Response> {
     permit(&route, &principal)?;
     let query = Query::parse(query)?;
     let (resource_type, action) = match route {
-        Route::Discovery(discovery) => return discover(&discovery, &request.base_url),
+        Route::Discovery(discovery) => return discover(&discovery, &query, &request.base_url),
         Route::Resources(resource_type, action) => (resource_type, action),
     };
     let ctx = &mut Context {
@@ -127,8 +127,14 @@ fn permit(route: &Route<'_>, principal: &Principal) -> Result<()> {
     }
 }
 
-/// Discovery (RFC 7644 §4) needs no store.
-fn discover(discovery: &Discovery, base_url: &str) -> Result<Response> {
+/// Discovery (RFC 7644 §4) needs no store. It has no filter either, and a client must not believe that one was applied.
+fn discover(discovery: &Discovery, query: &Query, base_url: &str) -> Result<Response> {
+    if query.filter().is_some() {
+        return Err(ScimError::new(
+            ErrorKind::Forbidden,
+            "Discovery takes no filter and always lists everything. Send the request without `filter`.",
+        ));
+    }
     let (found, name) = match discovery {
         Discovery::ServiceProviderConfig => {
             return Ok(render::json(200, &discovery::service_provider_config(base_url)));

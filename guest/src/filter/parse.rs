@@ -229,7 +229,7 @@ fn literal<'t>() -> impl Parser<'t, &'t str, Literal, Extra<'t>> + Clone {
             Err(_) => Err(Rich::custom(
                 span,
                 "the string has an escape that JSON does not know, or a control character that must be escaped \
-                 (\\\" \\\\ \\/ \\b \\f \\n \\r \\t \\uXXXX)",
+                 (\\\" \\\\ \\/ \\b \\f \\n \\r \\t \\uHHHH)",
             )),
         });
     // An unquoted literal runs to white space or to what closes a bracket. A double quote inside would leave it unclear

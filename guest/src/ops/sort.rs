@@ -32,15 +32,16 @@ pub(super) enum SortKey {
 }
 
 impl<'s> Sort<'s> {
-    /// What `sortBy` names, or 400 invalidPath.
+    /// What `sortBy` names, or 400 invalidValue: invalidPath is about PATCH (RFC 7644 §3.12, table 9).
     pub(super) fn parse(
         resource_type: &'s ResourceType,
         sort_by: &str,
         order: SortOrder,
         compat: &mut Compat,
     ) -> Result<Self> {
-        let path = filter::parse_path(sort_by, compat)?;
-        let invalid = |why: &str| Err(ScimError::new(ErrorKind::InvalidPath, format!("sortBy=`{sort_by}`: {why}")));
+        let error = |why: &str| ScimError::new(ErrorKind::InvalidValue, format!("sortBy=`{sort_by}`: {why}"));
+        let invalid = |why: &str| Err(error(why));
+        let path = filter::parse_path(sort_by, compat).map_err(|unparsed| error(&unparsed.detail))?;
         if path.filter.is_some() {
             return invalid("it takes an attribute without a value filter");
         }

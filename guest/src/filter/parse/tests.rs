@@ -197,7 +197,7 @@ fn errors_say_where_what_and_what_instead() {
     );
     fails("emails[]", "at character 8, found `]`, where an attribute or `(` is expected");
     fails(r#"a eq "x"#, "at character 6, the string that opens here is not closed; end it with a double quote");
-    let escape = r#"at character 6, the string has an escape that JSON does not know, or a control character that must be escaped (\" \\ \/ \b \f \n \r \t \uXXXX)"#;
+    let escape = r#"at character 6, the string has an escape that JSON does not know, or a control character that must be escaped (\" \\ \/ \b \f \n \r \t \uHHHH)"#;
     fails(r#"a eq "\q""#, escape);
     fails(r#"a eq "\ud800""#, escape);
     fails("a eq \"\n\"", escape);
