@@ -281,9 +281,10 @@ fn reference(filter: &Filter, view: &Value, within: &str) -> bool {
         Filter::Values(path, filter) => view[&path.name]
             .as_array()
             .is_some_and(|elements| elements.iter().any(|element| reference(filter, element, &path.name))),
-        Filter::Present(path) => !found(path, view, within, false).concat().is_empty(),
         Filter::Compare(path, Operator::Eq, Literal::Null) => found(path, view, within, false).concat().is_empty(),
-        Filter::Compare(path, Operator::Ne, Literal::Null) => !found(path, view, within, false).concat().is_empty(),
+        Filter::Present(path) | Filter::Compare(path, Operator::Ne, Literal::Null) => {
+            !found(path, view, within, false).concat().is_empty()
+        }
         Filter::Compare(path, operator, literal) => {
             let exact = path.name.eq_ignore_ascii_case("externalId");
             let values = found(path, view, within, true);
@@ -326,10 +327,8 @@ fn holds(value: &Value, operator: Operator, literal: &Literal, exact: bool) -> b
             if let (Some(value), Some(wanted)) = (instant(value), instant(wanted)) {
                 value.cmp(&wanted)
             } else {
-                let (value, wanted) = match exact {
-                    true => (value.clone(), wanted.clone()),
-                    false => (value.to_lowercase(), wanted.to_lowercase()),
-                };
+                let (value, wanted) =
+                    if exact { (value.clone(), wanted.clone()) } else { (value.to_lowercase(), wanted.to_lowercase()) };
                 match operator {
                     Operator::Co => return value.contains(&wanted),
                     Operator::Sw => return value.starts_with(&wanted),

@@ -53,6 +53,8 @@ fn add() {
     );
     check(&json!({"emails": [{"value": "a"}]}), &add("emails", json!([])), &json!({"emails": [{"value": "a"}]}));
     check(&json!({"emails": [{"value": "a"}]}), &add("emails", json!(null)), &json!({"emails": [{"value": "a"}]}));
+    let address = json!({"addresses": [{"type": "work", "locality": "L"}]});
+    check(&address, &add("addresses", address["addresses"].clone()), &address);
     // The same type and value is the same value (RFC 7643 §2.4).
     check(
         &json!({"emails": [{"value": "a", "type": "work"}]}),
