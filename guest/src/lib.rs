@@ -139,8 +139,8 @@ fn discover(discovery: &Discovery, query: &Query, base_url: &str) -> Result<Resp
         Discovery::ServiceProviderConfig => {
             return Ok(render::json(200, &discovery::service_provider_config(base_url)));
         }
-        Discovery::ResourceTypes(None) => return Ok(render::all(discovery::resource_types(&REGISTRY, base_url))),
-        Discovery::Schemas(None) => return Ok(render::all(discovery::schemas(&REGISTRY, base_url))),
+        Discovery::ResourceTypes(None) => return Ok(render::all(&discovery::resource_types(&REGISTRY, base_url))),
+        Discovery::Schemas(None) => return Ok(render::all(&discovery::schemas(&REGISTRY, base_url))),
         Discovery::ResourceTypes(Some(name)) => {
             (REGISTRY.by_name(name).map(|found| discovery::resource_type(found, base_url)), name)
         }

@@ -6,7 +6,7 @@ use crate::datetime;
 use crate::error::{ErrorKind, ScimError};
 use crate::http::{Header, Response};
 use crate::limits;
-use crate::resource::Object;
+use crate::resource::{Object, Resource};
 use crate::schema::{Registry, ResourceType, Source};
 use crate::store::edges::{Member, Membership};
 use crate::store::repo::Loaded;
@@ -30,18 +30,17 @@ pub struct Edges {
 pub fn resource(
     registry: &Registry,
     resource_type: &ResourceType,
-    loaded: &Loaded,
+    loaded: Loaded,
     edges: &Edges,
     base_url: &str,
 ) -> Object {
-    let id = &loaded.resource.id;
-    let attributes = &loaded.resource.attributes;
-    let mut object = Object::new();
-    object.insert("schemas".into(), schemas(resource_type, attributes));
-    object.insert("id".into(), id.as_str().into());
-    for (name, value) in attributes {
-        object.insert(name.clone(), value.clone());
-    }
+    let (version, modified) = (loaded.version(), loaded.modified());
+    let Resource { id, attributes, created, .. } = loaded.resource;
+    let location = location(resource_type, &id, base_url);
+    let mut object = Object::with_capacity(attributes.len() + 4);
+    object.insert("schemas".into(), schemas(resource_type, &attributes));
+    object.insert("id".into(), id.into());
+    object.extend(attributes);
     if let Some(members) = edges.members.as_ref().filter(|m| !m.is_empty()) {
         let element = |m: &Member| edge(registry, base_url, &m.id, &m.resource_type, &m.display, &m.resource_type);
         insert(&mut object, resource_type, Source::Members, members.iter().map(element).collect());
@@ -57,10 +56,10 @@ pub fn resource(
         "meta".into(),
         json!({
             "resourceType": resource_type.name,
-            "created": datetime::format(loaded.resource.created),
-            "lastModified": datetime::format(loaded.modified()),
-            "location": location(resource_type, id, base_url),
-            "version": loaded.version(),
+            "created": datetime::format(created),
+            "lastModified": datetime::format(modified),
+            "location": location,
+            "version": version,
         }),
     );
     object
@@ -92,7 +91,7 @@ pub fn single(status: u16, version: &str, location: &str, resource: Object) -> R
 }
 
 /// A list response (RFC 7644 §3.4.2).
-pub fn list(total: u64, start_index: u64, resources: Vec<Value>) -> Response {
+pub fn list(total: u64, start_index: u64, resources: &[Value]) -> Response {
     json(
         200,
         &json!({
@@ -106,7 +105,7 @@ pub fn list(total: u64, start_index: u64, resources: Vec<Value>) -> Response {
 }
 
 /// A list response with all there is.
-pub fn all(resources: Vec<Value>) -> Response {
+pub fn all(resources: &[Value]) -> Response {
     list(resources.len() as u64, 1, resources)
 }
 

@@ -37,5 +37,5 @@ pub fn run<H: Host>(ctx: &mut Context<'_, H>, resource_type: &ResourceType) -> R
             members_modified: changed.then_some(ctx.now),
         })
     })?;
-    ctx.show(201, resource_type, &loaded)
+    ctx.show(201, resource_type, loaded)
 }

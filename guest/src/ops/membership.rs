@@ -68,7 +68,7 @@ pub(super) fn combine<H: Host>(
                 combined.named = ids.iter().map(|id| (id.clone(), true)).collect();
             }
             EdgeEdit::RemoveWhere(filter) => {
-                let whole = ctx.whole(resource_type, old, true, false)?;
+                let whole = ctx.whole(resource_type, old.clone(), true, false)?;
                 let name = resource_type.attribute_from(Source::Members).map_or("", |a| a.name.as_ref());
                 let elements = whole.get(name).and_then(|v| v.as_array()).map(Vec::as_slice).unwrap_or_default();
                 let selected = elements.iter().filter(|element| filter.matches_element(element));

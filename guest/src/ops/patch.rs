@@ -39,5 +39,5 @@ pub fn run<H: Host>(ctx: &mut Context<'_, H>, resource_type: &ResourceType, id: 
         response.headers.push(crate::http::Header::new("etag", loaded.version()));
         return Ok(response);
     }
-    ctx.show(200, resource_type, &loaded)
+    ctx.show(200, resource_type, loaded)
 }

@@ -29,5 +29,5 @@ pub fn run<H: Host>(ctx: &mut Context<'_, H>, resource_type: &ResourceType, id: 
         let cause = ctx.cause(Operation::Replace, &ctx.compat);
         membership::change(ctx, txn, &cause, resource_type, &old, draft.attributes.clone(), edit.as_ref())
     })?;
-    ctx.show(200, resource_type, &loaded)
+    ctx.show(200, resource_type, loaded)
 }

@@ -37,8 +37,8 @@ pub fn run<H: Host>(ctx: &mut Context<'_, H>, resource_type: &ResourceType) -> R
         (None, None) => everything(ctx, resource_type, window)?,
         _ => selection(ctx, resource_type, filter.as_ref(), sort.as_ref(), window)?,
     };
-    let views = page.iter().map(|loaded| ctx.view(resource_type, loaded, &projection).map(Value::Object));
-    Ok(render::list(total, start_index, views.collect::<Result<_>>()?))
+    let views = page.into_iter().map(|loaded| ctx.view(resource_type, loaded, &projection).map(Value::Object));
+    Ok(render::list(total, start_index, &views.collect::<Result<Vec<_>>>()?))
 }
 
 /// Which of the matches to show.
@@ -103,7 +103,7 @@ fn selection<H: Host>(
         }
         None => {
             let mut range = keys::documents(resource_type);
-            while let Some((resources, rest)) = batch(ctx, range)? {
+            while let Some((resources, rest)) = batch(ctx, &range)? {
                 range = rest;
                 let found = repo::stamp(&ctx.store, resource_type, resources)?;
                 test(ctx, resource_type, &plan, found, &mut matches)?;
@@ -119,11 +119,11 @@ fn selection<H: Host>(
 }
 
 /// The next documents of a range, and the range after them; `None` at its end.
-fn batch<H: Host>(ctx: &Context<'_, H>, range: KeyRange) -> Result<Option<(Vec<Resource>, KeyRange)>> {
+fn batch<H: Host>(ctx: &Context<'_, H>, range: &KeyRange) -> Result<Option<(Vec<Resource>, KeyRange)>> {
     let options = ScanOptions { limit: limits::SCAN_BATCH, ..ScanOptions::default() };
-    let entries = ctx.store.scan(&range, options).map_err(failure)?;
+    let entries = ctx.store.scan(range, options).map_err(failure)?;
     let Some(last) = entries.last() else { return Ok(None) };
-    let rest = keys::after(&range, &last.key);
+    let rest = keys::after(range, &last.key);
     let resources = entries.iter().map(|e| repo::decode(&keys::last_part(&e.key), &e.value)).collect::<Result<_>>()?;
     Ok(Some((resources, rest)))
 }
@@ -149,7 +149,7 @@ fn test<H: Host>(
             continue;
         }
         if viewed {
-            let view = ctx.whole(resource_type, &loaded, members, memberships)?;
+            let view = ctx.whole(resource_type, loaded.clone(), members, memberships)?;
             if !plan.residual.iter().all(|term| term.matches(&view)) {
                 continue;
             }

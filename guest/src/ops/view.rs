@@ -22,7 +22,7 @@ impl<H: Host> Context<'_, H> {
     pub(super) fn view(
         &self,
         resource_type: &ResourceType,
-        loaded: &Loaded,
+        loaded: Loaded,
         projection: &Projection<'_>,
     ) -> Result<Object> {
         let wants = |source| resource_type.attribute_from(source).is_some_and(|a| projection.wants(a));
@@ -34,27 +34,27 @@ impl<H: Host> Context<'_, H> {
     pub(super) fn whole(
         &self,
         resource_type: &ResourceType,
-        loaded: &Loaded,
+        loaded: Loaded,
         members: bool,
         memberships: bool,
     ) -> Result<Object> {
-        let id = &loaded.resource.id;
         let has = |source| resource_type.attribute_from(source).is_some();
         let mut found = Edges::default();
         if members && has(Source::Members) {
-            found.members = Some(edges::members(&self.store, id)?);
+            found.members = Some(edges::members(&self.store, &loaded.resource.id)?);
         }
         if memberships && has(Source::Memberships) {
-            found.memberships = Some(edges::memberships(&self.store, self.registry, id)?);
+            found.memberships = Some(edges::memberships(&self.store, self.registry, &loaded.resource.id)?);
         }
         Ok(render::resource(self.registry, resource_type, loaded, &found, &self.request.base_url))
     }
 
     /// The response that shows one resource.
-    pub(super) fn show(&self, status: u16, resource_type: &ResourceType, loaded: &Loaded) -> Result<Response> {
+    pub(super) fn show(&self, status: u16, resource_type: &ResourceType, loaded: Loaded) -> Result<Response> {
         let projection = self.projection(resource_type)?;
         let location = render::location(resource_type, &loaded.resource.id, &self.request.base_url);
+        let version = loaded.version();
         let view = self.view(resource_type, loaded, &projection)?;
-        Ok(render::single(status, &loaded.version(), &location, view))
+        Ok(render::single(status, &version, &location, view))
     }
 }

@@ -180,7 +180,7 @@ fn add<S: Store>(txn: &mut Txn<'_, S>, resource_type: &ResourceType, id: &str, m
     if members.iter().any(|member| member == id) {
         return Err(invalid_member(
             resource_type,
-            format!("\"{id}\" is the resource itself, which can't be its own member."),
+            &format!("\"{id}\" is the resource itself, which can't be its own member."),
         ));
     }
     // Members must live until the commit (the document of `id` is the caller's to check). A rename changes these keys too,
@@ -205,7 +205,7 @@ fn check_member_type(resource_type: &ResourceType, member: &str, alive: &[u8]) -
         true => Ok(()),
         false => Err(invalid_member(
             resource_type,
-            format!("\"{member}\" is a {kind}; members may be of type {}.", allowed.join(", ")),
+            &format!("\"{member}\" is a {kind}; members may be of type {}.", allowed.join(", ")),
         )),
     }
 }
@@ -276,11 +276,13 @@ fn gone<S: Store>(store: &S) -> Result<BTreeSet<String>> {
 fn unknown_member(resource_type: &ResourceType, member: &str) -> ScimError {
     invalid_member(
         resource_type,
-        format!("\"{member}\" is the id of no resource here. Create it first, and refer to it by the id in the reply."),
+        &format!(
+            "\"{member}\" is the id of no resource here. Create it first, and refer to it by the id in the reply."
+        ),
     )
 }
 
-fn invalid_member(resource_type: &ResourceType, why: String) -> ScimError {
+fn invalid_member(resource_type: &ResourceType, why: &str) -> ScimError {
     let name = resource_type.attribute_from(Source::Members).map_or("members", |a| a.name.as_ref());
     ScimError::new(ErrorKind::InvalidValue, format!("{name}.value: {why}"))
 }

@@ -144,8 +144,8 @@ fn encode(resource: &Resource) -> Result<Vec<u8>> {
 /// What a resource is called where others refer to it: its `displayName`, else its first unique attribute.
 pub fn display(resource_type: &ResourceType, attributes: &Object) -> String {
     let unique = resource_type.schema.attributes.iter().find(|a| a.uniqueness != Uniqueness::None);
-    let names = ["displayName"].into_iter().chain(unique.map(|a| a.name.as_ref()));
-    let found = names.filter_map(|name| attributes.get(name)?.as_str()).next();
+    let mut names = ["displayName"].into_iter().chain(unique.map(|a| a.name.as_ref()));
+    let found = names.find_map(|name| attributes.get(name)?.as_str());
     found.unwrap_or_default().to_owned()
 }
 
