@@ -130,5 +130,15 @@ impl fmt::Display for ScimError {
 
 impl std::error::Error for ScimError {}
 
+/// The start of what a client sent, for an error's detail: enough to find it again, never the whole of a long text.
+pub fn excerpt(text: impl fmt::Display) -> String {
+    const SHOWN: usize = 80;
+    let text = text.to_string();
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
 /// What the operations return.
 pub type Result<T, E = ScimError> = std::result::Result<T, E>;

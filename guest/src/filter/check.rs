@@ -7,7 +7,7 @@ use serde_json::Number;
 use super::{AttributePath, Filter, Literal, Operator};
 use crate::compat::{Compat, Tolerance};
 use crate::datetime;
-use crate::error::{ErrorKind, Result, ScimError};
+use crate::error::{ErrorKind, Result, ScimError, excerpt};
 use crate::schema::{Attribute, COMMON, Mutability, ResourceType, Returned, Source, Target, Type, fold_case};
 use crate::suggest::did_you_mean;
 
@@ -118,14 +118,16 @@ pub fn resolve<'s>(
 
 /// Why `path` stands for nothing, and what it may have meant.
 fn unknown(path: &AttributePath, ty: &ResourceType) -> String {
+    let shown = excerpt(path);
+    let name = excerpt(&path.name);
     if let Some(urn) = &path.urn {
         let Some(schema) = ty.schemas().find(|schema| schema.id.eq_ignore_ascii_case(urn)) else {
             let ids = ty.schemas().map(|schema| schema.id.as_ref());
-            return format!("`{path}`: {} has no schema `{urn}`{}", ty.name, did_you_mean(urn, ids));
+            return format!("`{shown}`: {} has no schema `{}`{}", ty.name, excerpt(urn), did_you_mean(urn, ids));
         };
         if schema.attribute(&path.name).is_none() {
             let meant = did_you_mean(&path.name, schema.attributes.iter().map(|a| a.name.as_ref()));
-            return format!("`{path}`: the schema has no attribute `{}`{meant}", path.name);
+            return format!("`{shown}`: the schema has no attribute `{name}`{meant}");
         }
     }
     let urn = path.urn.as_deref();
@@ -137,21 +139,22 @@ fn unknown(path: &AttributePath, ty: &ResourceType) -> String {
     }
     let names = COMMON.iter().chain(ty.schemas().flat_map(|schema| schema.attributes.iter()));
     let meant = did_you_mean(&path.name, names.map(|a| a.name.as_ref()));
-    format!("{} has no attribute `{}`{meant}", ty.name, path.name)
+    format!("{} has no attribute `{name}`{meant}", ty.name)
 }
 
 fn no_sub_attribute(attribute: &Attribute, sub: &str) -> String {
+    let shown = excerpt(sub);
     let names = || attribute.sub_attributes.iter().map(|a| a.name.as_ref());
     if attribute.sub_attributes.is_empty() {
-        return format!("`{}` has no sub-attributes, so there is no `{sub}`", attribute.name);
+        return format!("`{}` has no sub-attributes, so there is no `{shown}`", attribute.name);
     }
     match did_you_mean(sub, names()).as_str() {
         "" => format!(
-            "`{}` has no sub-attribute `{sub}`; it has {}",
+            "`{}` has no sub-attribute `{shown}`; it has {}",
             attribute.name,
             names().collect::<Vec<_>>().join(", ")
         ),
-        meant => format!("`{}` has no sub-attribute `{sub}`{meant}", attribute.name),
+        meant => format!("`{}` has no sub-attribute `{shown}`{meant}", attribute.name),
     }
 }
 
@@ -194,7 +197,8 @@ impl<'s> Scope<'s> {
             Filter::Values(path, filter) => {
                 let Self::Resource(_) = self else {
                     return Err(invalid(format!(
-                        "`{path}[…]`: a filter in brackets cannot hold another one in brackets"
+                        "`{}[…]`: a filter in brackets cannot hold another one in brackets",
+                        excerpt(path)
                     )));
                 };
                 let target = self.target(path, compat)?;
@@ -228,7 +232,8 @@ fn element<'s>(path: &AttributePath, outer: Target<'s>) -> Result<Target<'s>> {
     let attribute = outer.attribute;
     if path.urn.is_some() || path.sub.is_some() {
         return Err(invalid(format!(
-            "`{path}`: inside {}[…] a name stands for a sub-attribute and takes no prefix",
+            "`{}`: inside {}[…] a name stands for a sub-attribute and takes no prefix",
+            excerpt(path),
             attribute.name
         )));
     }
@@ -328,6 +333,7 @@ fn text_operand(leaf: &Attribute, text: &str) -> Operand {
 
 fn mismatch(target: Target<'_>, operator: Operator, literal: &Literal) -> ScimError {
     let name = target.name();
+    let literal = excerpt(literal);
     let form = match target.leaf().kind {
         Type::Boolean => "true or false",
         Type::Integer | Type::Decimal => "a number",

@@ -9,7 +9,7 @@ use serde_json::Number;
 use super::explain::{self, Expected};
 use super::{AttributePath, Filter, Literal, Operator, Path};
 use crate::compat::{Compat, Tolerance};
-use crate::error::{ErrorKind, Result, ScimError};
+use crate::error::{ErrorKind, Result, ScimError, excerpt};
 use crate::limits;
 
 /// Parse the value of a `filter` parameter.
@@ -310,6 +310,7 @@ fn attribute_name(name: &str, start: usize) -> Result<String, Failure<'static>> 
         }
         _ => Some((0, ' ')),
     };
+    let shown = excerpt(name);
     match wrong {
         None => Ok(name.to_owned()),
         Some((0, _)) if name.is_empty() => Err(Rich::custom(
@@ -318,15 +319,15 @@ fn attribute_name(name: &str, start: usize) -> Result<String, Failure<'static>> 
         )),
         Some((0, _)) => Err(Rich::custom(
             SimpleSpan::from(start..start + name.len()),
-            format!("found `{name}` as an attribute's name, which must begin with a letter"),
+            format!("found `{shown}` as an attribute's name, which must begin with a letter"),
         )),
         Some((_, '.')) => Err(Rich::custom(
             SimpleSpan::from(start..start + name.len()),
-            format!("`{name}` goes too deep; a path names an attribute and at most one sub-attribute"),
+            format!("`{shown}` goes too deep; a path names an attribute and at most one sub-attribute"),
         )),
         Some((at, c)) => Err(Rich::custom(
             SimpleSpan::from(start + at..start + name.len()),
-            format!("found `{c}` in the attribute's name `{name}`, which takes letters, digits, `-` and `_`"),
+            format!("found `{c}` in the attribute's name `{shown}`, which takes letters, digits, `-` and `_`"),
         )),
     }
 }
@@ -337,7 +338,7 @@ fn plain<'t>(attribute: AttributePath, span: SimpleSpan) -> Result<AttributePath
         None => Ok(attribute),
         Some(_) => Err(Rich::custom(
             span,
-            format!("a filter in brackets follows an attribute, not the sub-attribute `{attribute}`"),
+            format!("a filter in brackets follows an attribute, not the sub-attribute `{}`", excerpt(attribute)),
         )),
     }
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{EdgeEdit, Operation, Place, Verb};
 use crate::compat::{Compat, Tolerance};
-use crate::error::{ErrorKind, Result, ScimError};
+use crate::error::{ErrorKind, Result, ScimError, excerpt};
 use crate::filter::{self, Filter, Literal, Operator, Path};
 use crate::resource::Object;
 use crate::schema::{Attribute, Mutability, ResourceType, Schema, Source, Target, Type};
@@ -110,6 +110,7 @@ fn verb(op: Option<&Value>, index: usize, compat: &mut Compat) -> Result<Verb> {
         "replace" => Verb::Replace,
         other => {
             let meant = did_you_mean(other, ["add", "remove", "replace"]);
+            let word = excerpt(word);
             return Err(syntax(format!(
                 "{place}: found \"{word}\", expected \"add\", \"remove\" or \"replace\"{meant}"
             )));
@@ -236,7 +237,7 @@ fn at_path<'s>(
     if read_only(target, &path) {
         return Err(ScimError::new(
             ErrorKind::Mutability,
-            format!("{place}: `{path}` is read-only: the server sets it; leave the operation out"),
+            format!("{place}: `{}` is read-only: the server sets it; leave the operation out", excerpt(&path)),
         ));
     }
     change(&Change { head, path: &path, target, value, place: &head.at("value") }, out, compat)
@@ -262,7 +263,7 @@ fn change<'s>(change: &Change<'_, 's>, out: &mut Vec<Operation<'s>>, compat: &mu
     if value.is_none() && head.verb != Verb::Remove {
         return Err(ScimError::new(
             ErrorKind::InvalidValue,
-            format!("{place}: missing; give the value of `{path}`, or null to unset it"),
+            format!("{place}: missing; give the value of `{}`, or null to unset it", excerpt(path)),
         ));
     }
     match &path.filter {
@@ -378,7 +379,7 @@ fn sub_attribute<'s>(head: Head<'s>, path: &Path, attribute: &'s Attribute) -> R
         let place = head.at("path");
         ScimError::new(
             ErrorKind::InvalidPath,
-            format!("{place}: `{}` has no sub-attribute `{name}`{meant}", attribute.name),
+            format!("{place}: `{}` has no sub-attribute `{}`{meant}", attribute.name, excerpt(name)),
         )
     })
 }

@@ -146,6 +146,13 @@ fn unknown_names_get_a_suggestion() {
          `departmnt`; did you mean `department`?",
     );
     fails("urn:x:y pr", "`urn:x:y`: User has no schema `urn:x`");
+    // What was sent is shown in part, however long it is.
+    let shown = "é".repeat(79);
+    fails(&format!("x{} pr", "y".repeat(5000)), &format!("User has no attribute `x{}…`", "y".repeat(79)));
+    fails(
+        &format!("active eq \"{}\"", "é".repeat(5000)),
+        &format!("`active eq \"{shown}…`: `active` is a boolean and compares with true or false"),
+    );
 }
 
 #[test]
