@@ -59,7 +59,7 @@ fn bodies() {
     check(c, &post(b"{\"userName\": 5}"), 400, Some("invalidValue"), "userName");
     check(c, &post(b"{\"userName\": \"n\", \"name\": 5}"), 400, Some("invalidValue"), "name");
     check(c, &post(b"{\"displayName\": \"x\"}"), 400, Some("invalidValue"), "userName");
-    check(c, &post(b"{\"userName\": \"n\", \"active\": 1e999}"), 400, syntax, "");
+    check(c, &post(b"{\"userName\": \"n\", \"active\": 1e999}"), 400, Some("invalidValue"), "number");
     check(
         c,
         &post(format!("{{\"userName\": \"{}\"}}", "x".repeat(600)).as_bytes()),
@@ -122,7 +122,6 @@ fn queries() {
     check(c, &in_default("GET", "/Users?filter=userName%20eqq%20%22a%22"), 400, filter, "eq");
     check(c, &in_default("GET", "/Users?filter=userName%20eq%20%22a"), 400, filter, "");
     check(c, &in_default("GET", "/Users?filter=active%20gt%20true"), 400, filter, "active");
-    check(c, &in_default("GET", "/Users?filter="), 400, filter, "");
     check(c, &in_default("GET", &format!("/Users?filter={}", "(".repeat(5_000))), 400, filter, "");
     check(c, &in_default("GET", &format!("/Users?filter={}title%20pr", "not%20(".repeat(2_000))), 400, filter, "");
     check(c, &in_default("GET", "/Users?filter=userName%20eq%20%22%ff%22"), 400, Some("invalidValue"), "UTF-8");

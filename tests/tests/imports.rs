@@ -3,13 +3,16 @@
 use scimwell_tests::server::workspace;
 use wasmparser::{Parser, Payload};
 
-/// World `provider`: our three interfaces, the clock, randomness, and nothing else.
+/// World `provider`: our three interfaces, the clocks, randomness, and nothing else. `insecure-seed` is what std seeds its
+/// hash maps with, and std's clock is one module for both clocks.
 const PROVIDER: &[&str] = &[
     "scimwell:provider/authenticator@0.1.0",
     "scimwell:provider/policy@0.1.0",
     "scimwell:provider/storage@0.1.0",
-    "wasi:clocks/wall-clock@0.2.12",
-    "wasi:random/random@0.2.12",
+    "wasi:clocks/monotonic-clock@0.2.6",
+    "wasi:clocks/wall-clock@0.2.6",
+    "wasi:random/insecure-seed@0.2.6",
+    "wasi:random/random@0.2.6",
 ];
 
 /// World `service`: the same, and what wasi:http needs.
@@ -18,12 +21,12 @@ const SERVICE: &[&str] = &[
     "scimwell:provider/policy@0.1.0",
     "scimwell:provider/storage@0.1.0",
     "wasi:clocks/monotonic-clock@0.2.12",
-    "wasi:clocks/wall-clock@0.2.12",
+    "wasi:clocks/wall-clock@0.2.6",
     "wasi:http/types@0.2.12",
     "wasi:io/error@0.2.12",
-    "wasi:io/poll@0.2.12",
     "wasi:io/streams@0.2.12",
-    "wasi:random/random@0.2.12",
+    "wasi:random/insecure-seed@0.2.6",
+    "wasi:random/random@0.2.6",
 ];
 
 #[test]

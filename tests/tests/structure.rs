@@ -10,7 +10,7 @@ use scimwell_tests::server::workspace;
 const LAYERS: [&[&str]; 6] = [
     &["component"],
     &["lib"],
-    &["route", "ops", "admin", "render"],
+    &["route", "ops", "admin", "render", "service"],
     &["host", "filter", "patch", "validate", "query", "project", "compat", "store"],
     &["schema", "resource", "datetime"],
     &["http", "error", "limits", "suggest"],
