@@ -41,10 +41,10 @@ fn identity_providers() {
         match result {
             Ok(()) => {
                 passed += 1;
-                writeln!(report, "pass  {idp:<22}{id}").expect("a String takes whatever is written");
+                writeln!(report, "pass  {idp:<32}{id}").expect("a String takes whatever is written");
             }
             Err(error) => {
-                writeln!(report, "FAIL  {idp:<22}{id}\n    {error}").expect("a String takes whatever is written")
+                writeln!(report, "FAIL  {idp:<32}{id}\n    {error}").expect("a String takes whatever is written");
             }
         }
     }

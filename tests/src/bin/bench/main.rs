@@ -21,6 +21,9 @@ use scimwell_tests::server::{Server, workspace};
 use crate::report::{Cell, Memory, Report, Way};
 use crate::workload::{Population, Row, grouped};
 
+/// How often the whole table is measured; a cell holds all rounds.
+const ROUNDS: u32 = 3;
+
 const USAGE: &str = "usage: cargo xtask bench [--quick] [part of a row's name]";
 
 fn main() -> ExitCode {
@@ -66,46 +69,44 @@ fn bench(quick: bool, rows: &str) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// One tenant's size: the server first, then the native core on the data that it leaves.
+/// One tenant's size: the server and the native core side by side, each on its own copy of the same data.
 fn measure(report: &mut Report, size: usize, rows: &[Row], time: Duration) -> Result<(), Box<dyn Error>> {
     let data = DataDirectory::new(&format!("bench-{size}"));
     let server = Server::with_data(data.path());
     eprintln!("bench: {} users: seeding", grouped(size));
     let population = Population::seed(server.address(), size)?;
     remember(report, Way::Component, size, "seeding", &server);
-    measure_rows(report, &population, Way::Component, size, rows, &server, time)?;
     server.terminate();
     server.wait();
 
+    let copy = DataDirectory::new(&format!("bench-{size}-native"));
+    for file in std::fs::read_dir(data.path())? {
+        let file = file?;
+        std::fs::copy(file.path(), copy.path().join(file.file_name()))?;
+    }
+    let server = Server::with_data(data.path());
     let mut command = Command::new(std::env::current_exe()?);
-    command.arg("--native").arg(data.path());
+    command.arg("--native").arg(copy.path());
     let native = Server::spawn(command);
-    measure_rows(report, &population, Way::Native, size, rows, &native, time)
-}
 
-fn measure_rows(
-    report: &mut Report,
-    population: &Population,
-    way: Way,
-    size: usize,
-    rows: &[Row],
-    server: &Server,
-    time: Duration,
-) -> Result<(), Box<dyn Error>> {
-    // An empty answer has no core in it.
-    for &row in rows.iter().filter(|row| way == Way::Component || **row != Row::Empty) {
-        for &connections in row.connections() {
-            let measured = population.measure(row, connections, (server.address(), server.pid()), time)?;
-            eprintln!(
-                "bench: {way:?}, {} users, {}, {connections} connections: {:.0} op/s",
-                grouped(size),
-                row.name(size),
-                measured.rate()
-            );
-            report.cells.push(Cell { way, row, size, connections, measured });
+    // What disturbs the machine for a while disturbs both, and one round only.
+    for round in 1..=ROUNDS {
+        eprintln!("bench: {} users: round {round} of {ROUNDS}", grouped(size));
+        for &row in rows {
+            for &connections in row.connections() {
+                for (way, server) in [(Way::Component, &server), (Way::Native, &native)] {
+                    // An empty answer has no core in it.
+                    if way == Way::Component || row != Row::Empty {
+                        let at = (server.address(), server.pid());
+                        let measured = population.measure(row, connections, at, time / ROUNDS)?;
+                        report.add(Cell { way, row, size, connections, measured });
+                    }
+                }
+            }
         }
     }
-    remember(report, way, size, "all rows", server);
+    remember(report, Way::Component, size, "all rows", &server);
+    remember(report, Way::Native, size, "all rows", &native);
     Ok(())
 }
 

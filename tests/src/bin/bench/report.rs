@@ -58,6 +58,15 @@ impl Report {
         self.cells.iter().find(|c| (c.way, c.row, c.size, c.connections) == wanted).map(|c| &c.measured)
     }
 
+    /// Another round of a cell goes to those before it.
+    pub(crate) fn add(&mut self, cell: Cell) {
+        let key = |c: &Cell| (c.way, c.row, c.size, c.connections);
+        match self.cells.iter_mut().find(|there| key(there) == key(&cell)) {
+            Some(there) => there.measured.append(cell.measured),
+            None => self.cells.push(cell),
+        }
+    }
+
     fn sizes(&self) -> Vec<usize> {
         let mut sizes: Vec<usize> = self.cells.iter().map(|cell| cell.size).collect();
         sizes.dedup();
@@ -77,36 +86,17 @@ impl Report {
     }
 
     fn table(&self, text: &mut String) -> std::fmt::Result {
-        writeln!(
-            text,
-            "| Operation | Users | Conn. | op/s | p50 | p99 | server CPU | generator CPU | native op/s | native p50 | native p99 | ÷ native |"
-        )?;
-        writeln!(text, "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")?;
+        let columns = "op/s | p50 | p99 | CPU";
+        writeln!(text, "| Operation | Users | Conn. | {columns} | native {columns} | ÷ native | generator CPU |")?;
+        writeln!(text, "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")?;
         for cell in self.cells.iter().filter(|cell| cell.way == Way::Component) {
-            let m = &cell.measured;
-            write!(
-                text,
-                "| {} | {} | {} | {:.0} | {} | {} | {} | {} |",
-                cell.row.name(cell.size),
-                grouped(cell.size),
-                cell.connections,
-                m.rate(),
-                time(m.percentile(0.5)),
-                time(m.percentile(0.99)),
-                cost(m.server_cost()),
-                cost(m.generator_cost()),
-            )?;
-            match self.find(Way::Native, cell.row, cell.size, cell.connections) {
-                Some(n) => writeln!(
-                    text,
-                    " {:.0} | {} | {} | {:.2} |",
-                    n.rate(),
-                    time(n.percentile(0.5)),
-                    time(n.percentile(0.99)),
-                    n.rate() / m.rate()
-                )?,
-                None => writeln!(text, " | | | |")?,
+            let Cell { row, size, connections, measured, .. } = cell;
+            write!(text, "| {} | {} | {connections} | {}", row.name(*size), grouped(*size), columns_of(measured))?;
+            match self.find(Way::Native, *row, *size, *connections) {
+                Some(native) => write!(text, " {} {:.2} |", columns_of(native), native.rate() / measured.rate())?,
+                None => write!(text, " | | | | |")?,
             }
+            writeln!(text, " {} |", cost(measured.generator_cost()))?;
         }
         Ok(())
     }
@@ -117,7 +107,11 @@ impl Report {
             text,
             "\n÷ native: how many times longer an operation takes with the component than with the same core compiled"
         )?;
-        writeln!(text, "natively, over the same HTTP stack and storage. Server and generator share {cores} cores.\n")?;
+        writeln!(
+            text,
+            "natively, over the same HTTP stack and storage. CPU: the server's own for one operation. Server and generator share"
+        )?;
+        writeln!(text, "{cores} cores.\n")?;
         for (connections, m) in &self.generator {
             writeln!(
                 text,
@@ -183,10 +177,13 @@ impl Report {
                 )?;
             }
             for row in Row::ALL {
-                if let (Some(wasm), Some(native)) = (of(Way::Component, row, 1), of(Way::Native, row, 1)) {
-                    let ratio = native.rate() / wasm.rate();
+                let ratio = |connections| {
+                    Some(of(Way::Native, row, connections)?.rate() / of(Way::Component, row, connections)?.rate())
+                };
+                if let (Some(one), Some(many)) = (ratio(1), ratio(32)) {
                     let expected = format!("{}, {users} users: at most 2 × native", row.name(size));
-                    line(&expected, format!("{ratio:.2} ×"), ratio <= 2.0)?;
+                    let measured = format!("{one:.2} × with 1 connection, {many:.2} × with 32");
+                    line(&expected, measured, one.max(many) <= 2.0)?;
                 }
             }
             if let (Some(one), Some(many)) = (of(Way::Component, Row::Post, 1), of(Way::Component, Row::Post, 64)) {
@@ -204,6 +201,12 @@ impl Report {
         }
         Ok(())
     }
+}
+
+/// Four columns of the table.
+fn columns_of(measured: &Measured) -> String {
+    let (p50, p99) = (time(measured.percentile(0.5)), time(measured.percentile(0.99)));
+    format!("{:.0} | {p50} | {p99} | {} |", measured.rate(), cost(measured.server_cost()))
 }
 
 fn time(time: Duration) -> String {

@@ -15,7 +15,7 @@ use crate::load::{Load, Make, Measured, Sink, run};
 const SMALL_GROUPS: usize = 1_000;
 /// Members of a small group at first.
 const SMALL: usize = 10;
-/// Users beside the members of the large group: what is added to it, and taken out again between passes.
+/// Users beside the members of the large group: what is added to it, and taken out again after each measurement.
 const SPARE: usize = 500;
 /// Members put into the large group by one request while seeding.
 const MEMBERS_AT_ONCE: usize = 5_000;
@@ -150,7 +150,7 @@ impl Population {
         }
         if row.writes() {
             // Writes change the tenant: so many of them, and no more.
-            return run(&Load { requests: 1_000 + 100 * connections as u64, time: time * 4, ..load }, Some(server));
+            return run(&Load { requests: 400 + 50 * connections as u64, time: time * 4, ..load }, Some(server));
         }
         run(&Load { time: time / 10, ..load.clone() }, None)?;
         run(&load, Some(server))
@@ -158,12 +158,8 @@ impl Population {
 
     /// The spare users join the large group one by one, and leave it all at once, untimed.
     fn measure_large(&self, load: &Load, server: u32) -> io::Result<Measured> {
-        let spare = &self.users[self.size..];
-        let mut measured = Measured::default();
-        for _ in 0..4 {
-            measured.append(run(&Load { requests: SPARE as u64, time: load.time * 2, ..load.clone() }, Some(server))?);
-            once(load.address, &patch_members(&self.large_group, "remove", spare))?;
-        }
+        let measured = run(&Load { requests: SPARE as u64, time: load.time * 4, ..load.clone() }, Some(server))?;
+        once(load.address, &patch_members(&self.large_group, "remove", &self.users[self.size..]))?;
         Ok(measured)
     }
 
