@@ -171,7 +171,7 @@ impl wit_storage::HostStore for Instance {
     ) -> wasmtime::Result<Result<Vec<Option<Vec<u8>>>, wit_storage::StoreError>> {
         match self.tenant(&handle)? {
             Ok(tenant) => {
-                Ok(self.imports.storage.get(tenant, &keys).await.map_err(|error| logged("get", tenant, error)))
+                Ok(self.imports.storage.get(tenant, &keys).await.map_err(|error| logged("get", tenant, &error)))
             }
             Err(denied) => Ok(Err(denied)),
         }
@@ -201,7 +201,7 @@ impl wit_storage::HostStore for Instance {
                 .into_iter()
                 .map(|entry| wit_storage::Entry { key: entry.key, value: entry.value })
                 .collect())),
-            Err(error) => Ok(Err(logged("scan", tenant, error))),
+            Err(error) => Ok(Err(logged("scan", tenant, &error))),
         }
     }
 
@@ -213,7 +213,7 @@ impl wit_storage::HostStore for Instance {
         match self.tenant(&handle)? {
             Ok(tenant) => {
                 let counted = self.imports.storage.count(tenant, &range.into()).await;
-                Ok(counted.map_err(|error| logged("count", tenant, error)))
+                Ok(counted.map_err(|error| logged("count", tenant, &error)))
             }
             Err(denied) => Ok(Err(denied)),
         }
@@ -240,7 +240,7 @@ impl wit_storage::HostStore for Instance {
                 self.imports.metrics.conflicted();
                 Ok(Ok(wit_storage::Outcome::Conflict))
             }
-            Err(error) => Ok(Err(logged("commit", tenant, error))),
+            Err(error) => Ok(Err(logged("commit", tenant, &error))),
         }
     }
 
@@ -306,7 +306,7 @@ fn denied(tenant: &str) -> wit_storage::StoreError {
 }
 
 /// The guest gets the kind of failure; the log keeps the cause.
-fn logged(call: &str, tenant: &str, error: StoreError) -> wit_storage::StoreError {
+fn logged(call: &str, tenant: &str, error: &StoreError) -> wit_storage::StoreError {
     tracing::error!(call, tenant, %error, "storage failed");
     match error {
         StoreError::AccessDenied => wit_storage::StoreError::AccessDenied,

@@ -277,7 +277,7 @@ fn refuse(status: u16, detail: &str, headers: &[(String, String)]) -> http::Resp
 fn respond(handled: Handled) -> http::Response<Full<Bytes>> {
     let Handled { response, principal, request_id } = handled;
     let mut http = match into_http(response) {
-        Ok(http) => http,
+        Ok(http) => http.map(Full::new),
         Err(error) => {
             tracing::error!(request_id, %error, "the component's response is not HTTP");
             let detail =
@@ -293,8 +293,8 @@ fn respond(handled: Handled) -> http::Response<Full<Bytes>> {
     http
 }
 
-fn into_http(response: Response) -> Result<http::Response<Full<Bytes>>, http::Error> {
-    let mut http = http::Response::builder().status(response.status).body(Full::from(response.body))?;
+pub(crate) fn into_http(response: Response) -> Result<http::Response<Bytes>, http::Error> {
+    let mut http = http::Response::builder().status(response.status).body(Bytes::from(response.body))?;
     for (name, value) in response.headers {
         http.headers_mut().append(HeaderName::try_from(name)?, HeaderValue::try_from(value)?);
     }

@@ -16,6 +16,7 @@ use crate::instance::{Imports, Instance};
 use crate::metrics::Metrics;
 use crate::policy::Policy;
 use crate::provider::{failed, new_request_id, run};
+use crate::service::into_http;
 use crate::storage::Storage;
 
 /// A compiled component of world `service`, and what it needs from outside.
@@ -47,12 +48,14 @@ impl ServiceComponent {
     /// Answers one request. The body is whole on both sides: what is tested here is the component, not streaming.
     pub async fn handle(&self, request: http::Request<Bytes>) -> http::Response<Bytes> {
         let (called, _) = run(&self.runtime, &self.imports, async |store| self.call(store, request).await).await;
-        called.unwrap_or_else(|failure| {
-            let response = failed(&failure, &new_request_id(), &self.imports.metrics);
-            let mut http = http::Response::new(Bytes::from(response.body));
-            *http.status_mut() = http::StatusCode::from_u16(response.status).unwrap_or_default();
-            http.headers_mut()
-                .insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(crate::provider::MEDIA_TYPE));
+        let response = match called {
+            Ok(response) => return response,
+            Err(failure) => failed(&failure, &new_request_id(), &self.imports.metrics),
+        };
+        // The host's own errors are HTTP; were one not, the status alone would say enough.
+        into_http(response).unwrap_or_else(|_| {
+            let mut http = http::Response::new(Bytes::new());
+            *http.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
             http
         })
     }
@@ -66,21 +69,26 @@ impl ServiceComponent {
         let request =
             request.map(|body| Full::new(body).map_err(|never| -> wasmtime_wasi_http::Error { match never {} }));
         let request = store.data_mut().http().new_incoming_request(scheme, request)?;
-        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let (sender, mut receiver) = tokio::sync::oneshot::channel();
         let out = store.data_mut().http().new_response_outparam(sender)?;
         let instance = self.proxy.instantiate_async(&mut *store).await?;
-        // The guest writes the body after it has set the response: both sides go on together.
         let handle = instance.wasi_http_incoming_handler().call_handle(&mut *store, request, out);
-        let collect = async {
-            let Ok(response) = receiver.await else {
-                wasmtime::bail!("the component never set a response");
-            };
-            let (parts, body) = response?.into_parts();
-            let body = body.collect().await?.to_bytes();
-            Ok(http::Response::from_parts(parts, body))
+        let mut handle = std::pin::pin!(handle);
+        let (response, finished) = tokio::select! {
+            response = &mut receiver => (response.ok(), false),
+            handled = &mut handle => {
+                handled?;
+                (receiver.try_recv().ok(), true)
+            }
         };
-        let (handled, collected) = tokio::join!(handle, collect);
-        handled?;
-        collected
+        let Some(response) = response else {
+            wasmtime::bail!("the component never set a response");
+        };
+        let (parts, body) = response?.into_parts();
+        // The guest writes the body after it has set the response: both sides go on together.
+        let rest = async { if finished { Ok(()) } else { handle.await } };
+        let collect = async { Ok(body.collect().await?.to_bytes()) };
+        let ((), body) = tokio::try_join!(rest, collect)?;
+        Ok(http::Response::from_parts(parts, body))
     }
 }

@@ -67,7 +67,7 @@ fn http() -> auto::Builder<TokioExecutor> {
         .pipeline_flush(true);
     http.http2()
         .timer(TokioTimer::new())
-        .keep_alive_interval(Duration::from_secs(60))
+        .keep_alive_interval(Duration::from_mins(1))
         .max_concurrent_streams(STREAMS)
         .max_header_list_size(u32::from(HEAD_BYTES));
     http

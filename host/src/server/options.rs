@@ -123,18 +123,18 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(url: &str, expect: Result<StorageUrl, StorageUrlError>) {
-        assert_eq!(url.parse(), expect);
+    fn check(url: &str, expect: &Result<StorageUrl, StorageUrlError>) {
+        assert_eq!(&url.parse(), expect);
     }
 
     #[test]
     fn storage_urls() {
-        check("memory:", Ok(StorageUrl::Memory));
-        check("redb:/var/lib/scimwell", Ok(StorageUrl::Redb("/var/lib/scimwell".into())));
-        check("redb:", Err(StorageUrlError::NoDirectory));
-        check("postgres://h/db", Err(StorageUrlError::Postgres));
-        check("memory", Err(StorageUrlError::Unknown));
-        check("/var/lib", Err(StorageUrlError::Unknown));
+        check("memory:", &Ok(StorageUrl::Memory));
+        check("redb:/var/lib/scimwell", &Ok(StorageUrl::Redb("/var/lib/scimwell".into())));
+        check("redb:", &Err(StorageUrlError::NoDirectory));
+        check("postgres://h/db", &Err(StorageUrlError::Postgres));
+        check("memory", &Err(StorageUrlError::Unknown));
+        check("/var/lib", &Err(StorageUrlError::Unknown));
     }
 
     #[track_caller]
