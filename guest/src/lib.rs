@@ -32,6 +32,7 @@ pub mod schema;
 pub mod service;
 pub mod store;
 pub mod suggest;
+pub mod tenant;
 pub mod validate;
 
 use compat::Compat;
@@ -41,8 +42,8 @@ use host::{AuthError, Credentials, Principal};
 use http::{Request, Response};
 use ops::Context;
 use query::Query;
-use route::{Action, Discovery, Route};
-use schema::{REGISTRY, discovery};
+use route::{Action, Route};
+use tenant::Tenant;
 
 /// Answer one request. Never fails: what goes wrong becomes a SCIM Error response (RFC 7644 §3.12).
 pub fn handle<H: Host>(host: &H, request: &Request) -> Response {
@@ -51,23 +52,17 @@ pub fn handle<H: Host>(host: &H, request: &Request) -> Response {
 
 fn answer<H: Host>(host: &H, request: &Request) -> Result<Response> {
     let principal = authenticate(host, request)?;
+    let store = host.open(&principal.tenant).map_err(store::failure)?;
+    let tenant = Tenant::load(&store)?;
     let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
-    let route = route::route(&REGISTRY, &request.method, path)?;
+    let route = route::route(&tenant.registry, &request.method, path)?;
     permit(&route, &principal)?;
     let query = Query::parse(query)?;
+    let now = host.now();
+    let ctx = &mut Context { host, store, principal, tenant: &tenant, request, query, compat: Compat::default(), now };
     let (resource_type, action) = match route {
-        Route::Discovery(discovery) => return discover(&discovery, &query, &request.base_url),
+        Route::Discovery(discovery) => return ops::discover::run(ctx, &discovery),
         Route::Resources(resource_type, action) => (resource_type, action),
-    };
-    let ctx = &mut Context {
-        host,
-        store: host.open(&principal.tenant).map_err(store::failure)?,
-        principal,
-        registry: &REGISTRY,
-        request,
-        query,
-        compat: Compat::default(),
-        now: host.now(),
     };
     let response = match action {
         Action::Search => return ops::search::run(ctx, resource_type),
@@ -124,32 +119,5 @@ fn permit(route: &Route<'_>, principal: &Principal) -> Result<()> {
             ErrorKind::Forbidden,
             format!("The token lacks the permission `{needed}`. Use a token that has it."),
         )),
-    }
-}
-
-/// Discovery (RFC 7644 §4) needs no store. It has no filter either, and a client must not believe that one was applied.
-fn discover(discovery: &Discovery, query: &Query, base_url: &str) -> Result<Response> {
-    if query.filter().is_some() {
-        return Err(ScimError::new(
-            ErrorKind::Forbidden,
-            "Discovery takes no filter and always lists everything. Send the request without `filter`.",
-        ));
-    }
-    let (found, name) = match discovery {
-        Discovery::ServiceProviderConfig => {
-            return Ok(render::json(200, &discovery::service_provider_config(base_url)));
-        }
-        Discovery::ResourceTypes(None) => return Ok(render::all(&discovery::resource_types(&REGISTRY, base_url))),
-        Discovery::Schemas(None) => return Ok(render::all(&discovery::schemas(&REGISTRY, base_url))),
-        Discovery::ResourceTypes(Some(name)) => {
-            (REGISTRY.by_name(name).map(|found| discovery::resource_type(found, base_url)), name)
-        }
-        Discovery::Schemas(Some(urn)) => (REGISTRY.schema(urn).map(|found| discovery::schema(found, base_url)), urn),
-    };
-    match found {
-        Some(found) => Ok(render::json(200, &found)),
-        None => {
-            Err(ScimError::new(ErrorKind::NotFound, format!("`{name}` is not known here; the list is one level up.")))
-        }
     }
 }

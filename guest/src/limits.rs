@@ -33,5 +33,7 @@ pub const SWEEP_EDGES: u32 = 500;
 pub const LOG_MEMBERS: usize = 10_000;
 /// Deepest nesting of groups followed for `User.groups`.
 pub const GROUP_DEPTH: usize = 16;
+/// Seconds for which a cursor (RFC 9865) stays valid.
+pub const CURSOR_SECONDS: u32 = 3_600;
 /// Seconds that a client is asked to wait after 503.
 pub const RETRY_AFTER_SECONDS: u32 = 1;

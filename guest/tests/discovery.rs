@@ -22,7 +22,7 @@ fn check(name: &str, document: &Value) {
 
 #[test]
 fn service_provider_config() {
-    check("service_provider_config.json", &discovery::service_provider_config(BASE));
+    check("service_provider_config.json", &discovery::service_provider_config(&discovery::FEATURES, BASE));
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn service_provider_config_with_everything() {
         cursor: Some(Cursor { timeout: Some(3_600) }),
         ..FEATURES
     };
-    check("service_provider_config_full.json", &discovery::config_of(&features, BASE));
+    check("service_provider_config_full.json", &discovery::service_provider_config(&features, BASE));
 }
 
 #[test]

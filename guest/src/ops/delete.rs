@@ -6,20 +6,38 @@ use crate::http::Response;
 use crate::render;
 use crate::schema::ResourceType;
 use crate::store::log::{self, Operation};
-use crate::store::{edges, repo, transact};
+use crate::store::{Txn, edges, repo};
 
-use super::Context;
+use super::{Context, check_if_match};
+
+/// A resource to be deleted.
+#[derive(Clone, Debug)]
+pub struct Delete<'t> {
+    /// Its type.
+    pub resource_type: &'t ResourceType,
+    /// Its id.
+    pub id: String,
+    /// The version that it must have.
+    pub if_match: Option<String>,
+}
 
 /// Delete `id` and take it out of every group; 204.
 pub fn run<H: Host>(ctx: &Context<'_, H>, resource_type: &ResourceType, id: &str) -> Result<Response> {
-    transact(&ctx.store, |txn| {
+    let delete = Delete { resource_type, id: id.to_owned(), if_match: ctx.if_match() };
+    ctx.transact(|txn| delete.apply(ctx, txn))?;
+    Ok(render::empty(204))
+}
+
+impl Delete<'_> {
+    /// Delete it in a transaction.
+    pub fn apply<H: Host>(&self, ctx: &Context<'_, H>, txn: &mut Txn<'_, H::Store>) -> Result<()> {
+        let Self { resource_type, id, if_match } = self;
         let mut old = repo::read(txn, resource_type, id)?;
-        ctx.check_if_match(txn, &mut old)?;
+        check_if_match(txn, if_match.as_deref(), &mut old)?;
         let documents = (Some(&old.resource.attributes), None);
         ctx.review(Operation::Delete, resource_type, id, documents)?;
         repo::remove(txn, resource_type, &old.resource);
         let members = edges::detach(txn, id)?;
         log::append(txn, &ctx.cause(Operation::Delete, &ctx.compat), resource_type, id, documents, &members)
-    })?;
-    Ok(render::empty(204))
+    }
 }

@@ -7,10 +7,10 @@ use crate::host::Host;
 use crate::patch::EdgeEdit;
 use crate::resource::Object;
 use crate::schema::{ResourceType, Source};
-use crate::store::Txn;
 use crate::store::edges::{self, Edit};
 use crate::store::log::{self, Cause};
 use crate::store::repo::{self, Loaded};
+use crate::store::{Read, Txn};
 
 use super::{Context, revised};
 
@@ -51,6 +51,7 @@ pub(super) fn change<H: Host>(
 /// The edits of a PATCH, in order, as one: only a filter on members needs to know who they are.
 pub(super) fn combine<H: Host>(
     ctx: &Context<'_, H>,
+    reader: &impl Read,
     resource_type: &ResourceType,
     old: &Loaded,
     edits: &[EdgeEdit<'_>],
@@ -68,7 +69,7 @@ pub(super) fn combine<H: Host>(
                 combined.named = ids.iter().map(|id| (id.clone(), true)).collect();
             }
             EdgeEdit::RemoveWhere(filter) => {
-                let whole = ctx.whole(resource_type, old.clone(), true, false)?;
+                let whole = ctx.whole(reader, resource_type, old.clone(), true, false)?;
                 let name = resource_type.attribute_from(Source::Members).map_or("", |a| a.name.as_ref());
                 let elements = whole.get(name).and_then(|v| v.as_array()).map(Vec::as_slice).unwrap_or_default();
                 let selected = elements.iter().filter(|element| filter.matches_element(element));

@@ -2,6 +2,7 @@
 
 pub mod create;
 pub mod delete;
+pub mod discover;
 mod membership;
 pub mod patch;
 pub mod read;
@@ -18,10 +19,11 @@ use crate::host::{Change, Host, Principal};
 use crate::http::Request;
 use crate::query::Query;
 use crate::resource::{Object, Resource, Timestamp};
-use crate::schema::{Mutability, Registry, ResourceType};
+use crate::schema::{Mutability, ResourceType};
 use crate::store::log::{Cause, Operation};
 use crate::store::repo::Loaded;
-use crate::store::{Txn, keys};
+use crate::store::{Mode, Store, Txn, keys};
+use crate::tenant::Tenant;
 
 /// Everything that an operation may use.
 pub struct Context<'a, H: Host> {
@@ -31,8 +33,8 @@ pub struct Context<'a, H: Host> {
     pub store: H::Store,
     /// Who asks.
     pub principal: Principal,
-    /// The tenant's resource types.
-    pub registry: &'a Registry,
+    /// The tenant's configuration and resource types.
+    pub tenant: &'a Tenant,
     /// The request as received.
     pub request: &'a Request,
     /// Its query string, decoded.
@@ -62,22 +64,14 @@ impl<H: Host> Context<'_, H> {
         crate::validate::parse_json(&self.request.body)
     }
 
-    /// Refuse a stale writer (RFC 7644 §3.14). What `If-Match` was compared with must be so at the commit.
-    fn check_if_match(&self, txn: &mut Txn<'_, H::Store>, loaded: &mut Loaded) -> Result<()> {
-        let Some(wanted) = self.request.header("if-match") else { return Ok(()) };
-        let edge_revision = txn.read_one(&keys::edge_revision(&loaded.resource.id))?;
-        loaded.edge_revision = crate::store::counter(edge_revision.as_deref());
-        match matches_version(wanted, &loaded.version()) {
-            true => Ok(()),
-            false => Err(ScimError::new(
-                ErrorKind::PreconditionFailed,
-                format!(
-                    "If-Match is {wanted}, but the resource is at version {}: it has changed since it was read. Read it \
-                     again and repeat the change.",
-                    loaded.version()
-                ),
-            )),
-        }
+    /// Run an operation in a transaction of its own.
+    fn transact<T>(&self, operation: impl FnMut(&mut Txn<'_, H::Store>) -> Result<T>) -> Result<T> {
+        crate::store::transact(&self.store, Mode::Commit, operation)
+    }
+
+    /// The version that the request insists on.
+    fn if_match(&self) -> Option<String> {
+        self.request.header("if-match").map(str::to_owned)
     }
 
     /// Ask the embedding application.
@@ -116,6 +110,24 @@ impl<H: Host> Context<'_, H> {
         let mut tail = [0; 10];
         tail.copy_from_slice(&random[..10]);
         uuid::Builder::from_unix_timestamp_millis(self.now, &tail).into_uuid().to_string()
+    }
+}
+
+/// Refuse a stale writer (RFC 7644 §3.14). What `If-Match` was compared with must be so at the commit.
+fn check_if_match<S: Store>(txn: &mut Txn<'_, S>, if_match: Option<&str>, loaded: &mut Loaded) -> Result<()> {
+    let Some(wanted) = if_match else { return Ok(()) };
+    let edge_revision = txn.read_one(&keys::edge_revision(&loaded.resource.id))?;
+    loaded.edge_revision = crate::store::counter(edge_revision.as_deref());
+    match matches_version(wanted, &loaded.version()) {
+        true => Ok(()),
+        false => Err(ScimError::new(
+            ErrorKind::PreconditionFailed,
+            format!(
+                "If-Match is {wanted}, but the resource is at version {}: it has changed since it was read. Read it \
+                 again and repeat the change.",
+                loaded.version()
+            ),
+        )),
     }
 }
 

@@ -1,43 +1,77 @@
 //! PATCH (RFC 7644 §3.5.2).
 
+use serde_json::Value;
+
 use crate::error::Result;
 use crate::host::Host;
-use crate::http::Response;
+use crate::http::{Header, Response};
 use crate::patch;
 use crate::render;
 use crate::schema::{ResourceType, Source};
 use crate::store::log::Operation;
-use crate::store::{edges, repo, transact};
+use crate::store::repo::{self, Loaded};
+use crate::store::{Txn, edges};
 use crate::{limits, validate};
 
-use super::{Context, drop_secrets, membership};
+use super::{Context, check_if_match, drop_secrets, membership};
 
-/// Apply the body's operations, all or none; 200 with the resource, or 204 where showing it would cost far more than
-/// the change did (§3.5.2 allows both).
+/// Operations on a resource, all or none.
+#[derive(Clone, Debug)]
+pub struct Patch<'t> {
+    resource_type: &'t ResourceType,
+    id: String,
+    if_match: Option<String>,
+    operations: Vec<patch::Operation<'t>>,
+}
+
+/// Apply the body's operations; 200 with the resource, or 204 where showing it would cost far more than the change did
+/// (§3.5.2 allows both).
 pub fn run<H: Host>(ctx: &mut Context<'_, H>, resource_type: &ResourceType, id: &str) -> Result<Response> {
     let body = ctx.body()?;
-    let operations = patch::parse(&body, resource_type, &mut ctx.compat)?;
     let projection = ctx.projection(resource_type)?;
-    let mut compat = ctx.compat.clone();
-    let shared = &*ctx;
-    let loaded = transact(&shared.store, |txn| {
-        let mut old = repo::read(txn, resource_type, id)?;
-        shared.check_if_match(txn, &mut old)?;
-        let mut attributes = old.resource.attributes.clone();
-        let applied = patch::apply(resource_type, &mut attributes, &operations, &mut compat)?;
-        drop_secrets(resource_type, &mut attributes);
-        validate::document(resource_type, &attributes)?;
-        let edit = membership::combine(shared, resource_type, &old, &applied.edges)?;
-        let cause = shared.cause(Operation::Patch, &compat);
-        membership::change(shared, txn, &cause, resource_type, &old, attributes, edit.as_ref())
-    })?;
+    let if_match = ctx.if_match();
+    let patch = Patch::decode(ctx, resource_type, id, if_match, &body)?;
+    let ctx = &*ctx;
     // §3.5.2 wants 200 where the client asks for attributes.
     let asked = ctx.query.attributes().is_some();
-    let members = resource_type.attribute_from(Source::Members).filter(|a| projection.wants(a));
-    if !asked && members.is_some() && edges::member_count(&ctx.store, id)? > limits::PATCH_REPLY_EDGES {
-        let mut response = render::empty(204);
-        response.headers.push(crate::http::Header::new("etag", loaded.version()));
-        return Ok(response);
+    let shows_members = resource_type.attribute_from(Source::Members).is_some_and(|a| projection.wants(a));
+    ctx.transact(|txn| {
+        let loaded = patch.apply(ctx, txn)?;
+        if !asked && shows_members && edges::member_count(txn, id)? > limits::PATCH_REPLY_EDGES {
+            let mut response = render::empty(204);
+            response.headers.push(Header::new("etag", loaded.version()));
+            return Ok(response);
+        }
+        ctx.show(txn, 200, resource_type, loaded)
+    })
+}
+
+impl<'t> Patch<'t> {
+    /// From a body.
+    pub fn decode<H: Host>(
+        ctx: &mut Context<'_, H>,
+        resource_type: &'t ResourceType,
+        id: &str,
+        if_match: Option<String>,
+        body: &Value,
+    ) -> Result<Self> {
+        let operations = patch::parse(body, resource_type, &mut ctx.compat)?;
+        Ok(Self { resource_type, id: id.to_owned(), if_match, operations })
     }
-    ctx.show(200, resource_type, loaded)
+
+    /// Apply them in a transaction.
+    pub fn apply<H: Host>(&self, ctx: &Context<'_, H>, txn: &mut Txn<'_, H::Store>) -> Result<Loaded> {
+        let Self { resource_type, id, if_match, operations } = self;
+        let mut old = repo::read(txn, resource_type, id)?;
+        check_if_match(txn, if_match.as_deref(), &mut old)?;
+        let mut attributes = old.resource.attributes.clone();
+        // What applying tolerates depends on what is there, and so does what this attempt says of it.
+        let mut compat = ctx.compat.clone();
+        let applied = patch::apply(resource_type, &mut attributes, operations, &mut compat)?;
+        drop_secrets(resource_type, &mut attributes);
+        validate::document(resource_type, &attributes)?;
+        let edit = membership::combine(ctx, txn, resource_type, &old, &applied.edges)?;
+        let cause = ctx.cause(Operation::Patch, &compat);
+        membership::change(ctx, txn, &cause, resource_type, &old, attributes, edit.as_ref())
+    }
 }

@@ -23,6 +23,6 @@ pub fn run<H: Host>(ctx: &Context<'_, H>, resource_type: &ResourceType, id: &str
             response.headers.push(Header::new("etag", version));
             Ok(response)
         }
-        _ => ctx.show(200, resource_type, loaded),
+        _ => ctx.show(&ctx.store, 200, resource_type, loaded),
     }
 }

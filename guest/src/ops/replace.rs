@@ -1,33 +1,68 @@
 //! PUT (RFC 7644 §3.5.1).
 
+use serde_json::Value;
+
 use crate::error::Result;
 use crate::host::Host;
 use crate::http::Response;
+use crate::resource::Object;
 use crate::schema::ResourceType;
+use crate::store::Txn;
 use crate::store::edges::Edit;
 use crate::store::log::Operation;
-use crate::store::{repo, transact};
+use crate::store::repo::{self, Loaded};
 use crate::validate;
 
-use super::{Context, drop_secrets, membership};
+use super::{Context, check_if_match, drop_secrets, membership};
 
-/// Replace the document by the body; 200 with all of it. Members stay where the body doesn't name them, since clients
-/// send group PUTs without them to rename a group.
+/// What is to take the place of a resource.
+#[derive(Clone, Debug)]
+pub struct Replace<'t> {
+    resource_type: &'t ResourceType,
+    id: String,
+    if_match: Option<String>,
+    attributes: Object,
+    members: Option<Edit>,
+}
+
+/// Replace the document by the body; 200 with all of it.
 pub fn run<H: Host>(ctx: &mut Context<'_, H>, resource_type: &ResourceType, id: &str) -> Result<Response> {
-    let mut draft = validate::draft(resource_type, ctx.body()?, &mut ctx.compat)?;
-    validate::document(resource_type, &draft.attributes)?;
-    drop_secrets(resource_type, &mut draft.attributes);
+    let body = ctx.body()?;
     ctx.projection(resource_type)?;
-    let edit = draft
-        .members
-        .map(|members| Edit { only: true, named: members.into_iter().map(|member| (member, true)).collect() });
+    let if_match = ctx.if_match();
+    let replace = Replace::decode(ctx, resource_type, id, if_match, body)?;
     let ctx = &*ctx;
-    let loaded = transact(&ctx.store, |txn| {
+    ctx.transact(|txn| {
+        let loaded = replace.apply(ctx, txn)?;
+        ctx.show(txn, 200, resource_type, loaded)
+    })
+}
+
+impl<'t> Replace<'t> {
+    /// From a body. Members stay where it doesn't name them, since clients send group PUTs without them to rename a group.
+    pub fn decode<H: Host>(
+        ctx: &mut Context<'_, H>,
+        resource_type: &'t ResourceType,
+        id: &str,
+        if_match: Option<String>,
+        body: Value,
+    ) -> Result<Self> {
+        let mut draft = validate::draft(resource_type, body, &mut ctx.compat)?;
+        validate::document(resource_type, &draft.attributes)?;
+        drop_secrets(resource_type, &mut draft.attributes);
+        let members = draft
+            .members
+            .map(|members| Edit { only: true, named: members.into_iter().map(|member| (member, true)).collect() });
+        Ok(Self { resource_type, id: id.to_owned(), if_match, attributes: draft.attributes, members })
+    }
+
+    /// Replace it in a transaction.
+    pub fn apply<H: Host>(&self, ctx: &Context<'_, H>, txn: &mut Txn<'_, H::Store>) -> Result<Loaded> {
+        let Self { resource_type, id, if_match, attributes, members } = self;
         let mut old = repo::read(txn, resource_type, id)?;
-        ctx.check_if_match(txn, &mut old)?;
-        validate::immutable(resource_type, &old.resource.attributes, &draft.attributes)?;
+        check_if_match(txn, if_match.as_deref(), &mut old)?;
+        validate::immutable(resource_type, &old.resource.attributes, attributes)?;
         let cause = ctx.cause(Operation::Replace, &ctx.compat);
-        membership::change(ctx, txn, &cause, resource_type, &old, draft.attributes.clone(), edit.as_ref())
-    })?;
-    ctx.show(200, resource_type, loaded)
+        membership::change(ctx, txn, &cause, resource_type, &old, attributes.clone(), members.as_ref())
+    }
 }

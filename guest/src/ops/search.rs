@@ -13,7 +13,7 @@ use crate::render;
 use crate::resource::Resource;
 use crate::schema::{ResourceType, Source};
 use crate::store::repo::{self, Loaded};
-use crate::store::{KeyRange, ScanOptions, Store, counter, edges, failure, keys, scan_all};
+use crate::store::{KeyRange, Read, ScanOptions, Store, counter, edges, failure, keys};
 
 use super::Context;
 use super::sort::{Sort, SortKey};
@@ -37,7 +37,8 @@ pub fn run<H: Host>(ctx: &mut Context<'_, H>, resource_type: &ResourceType) -> R
         (None, None) => everything(ctx, resource_type, window)?,
         _ => selection(ctx, resource_type, filter.as_ref(), sort.as_ref(), window)?,
     };
-    let views = page.into_iter().map(|loaded| ctx.view(resource_type, loaded, &projection).map(Value::Object));
+    let views =
+        page.into_iter().map(|loaded| ctx.view(&ctx.store, resource_type, loaded, &projection).map(Value::Object));
     Ok(render::list(total, start_index, &views.collect::<Result<Vec<_>>>()?))
 }
 
@@ -149,7 +150,7 @@ fn test<H: Host>(
             continue;
         }
         if viewed {
-            let view = ctx.whole(resource_type, loaded.clone(), members, memberships)?;
+            let view = ctx.whole(&ctx.store, resource_type, loaded.clone(), members, memberships)?;
             if !plan.residual.iter().all(|term| term.matches(&view)) {
                 continue;
             }
@@ -188,7 +189,7 @@ fn candidates<H: Host>(
 }
 
 fn index<H: Host>(ctx: &Context<'_, H>, range: &KeyRange) -> Result<BTreeSet<String>> {
-    Ok(scan_all(&ctx.store, range, true)?.iter().map(|entry| keys::last_part(&entry.key)).collect())
+    Ok(ctx.store.all_entries(range, true)?.iter().map(|entry| keys::last_part(&entry.key)).collect())
 }
 
 fn limit(count: usize) -> u32 {

@@ -7,6 +7,7 @@ use crate::project::Projection;
 use crate::render::{self, Edges};
 use crate::resource::Object;
 use crate::schema::{ResourceType, Source};
+use crate::store::Read;
 use crate::store::edges;
 use crate::store::repo::Loaded;
 
@@ -21,18 +22,20 @@ impl<H: Host> Context<'_, H> {
     /// A resource as the client sees it. Edges are read only where they are wanted.
     pub(super) fn view(
         &self,
+        reader: &impl Read,
         resource_type: &ResourceType,
         loaded: Loaded,
         projection: &Projection<'_>,
     ) -> Result<Object> {
         let wants = |source| resource_type.attribute_from(source).is_some_and(|a| projection.wants(a));
-        let whole = self.whole(resource_type, loaded, wants(Source::Members), wants(Source::Memberships))?;
+        let whole = self.whole(reader, resource_type, loaded, wants(Source::Members), wants(Source::Memberships))?;
         Ok(projection.apply(whole))
     }
 
     /// A resource in full, with the edges that the caller needs.
     pub(super) fn whole(
         &self,
+        reader: &impl Read,
         resource_type: &ResourceType,
         loaded: Loaded,
         members: bool,
@@ -41,20 +44,26 @@ impl<H: Host> Context<'_, H> {
         let has = |source| resource_type.attribute_from(source).is_some();
         let mut found = Edges::default();
         if members && has(Source::Members) {
-            found.members = Some(edges::members(&self.store, &loaded.resource.id)?);
+            found.members = Some(edges::members(reader, &loaded.resource.id)?);
         }
         if memberships && has(Source::Memberships) {
-            found.memberships = Some(edges::memberships(&self.store, self.registry, &loaded.resource.id)?);
+            found.memberships = Some(edges::memberships(reader, &self.tenant.registry, &loaded.resource.id)?);
         }
-        Ok(render::resource(self.registry, resource_type, loaded, &found, &self.request.base_url))
+        Ok(render::resource(&self.tenant.registry, resource_type, loaded, &found, &self.request.base_url))
     }
 
     /// The response that shows one resource.
-    pub(super) fn show(&self, status: u16, resource_type: &ResourceType, loaded: Loaded) -> Result<Response> {
+    pub(super) fn show(
+        &self,
+        reader: &impl Read,
+        status: u16,
+        resource_type: &ResourceType,
+        loaded: Loaded,
+    ) -> Result<Response> {
         let projection = self.projection(resource_type)?;
         let location = render::location(resource_type, &loaded.resource.id, &self.request.base_url);
         let version = loaded.version();
-        let view = self.view(resource_type, loaded, &projection)?;
+        let view = self.view(reader, resource_type, loaded, &projection)?;
         Ok(render::single(status, &version, &location, view))
     }
 }

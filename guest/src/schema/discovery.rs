@@ -53,13 +53,8 @@ pub const RESOURCE_TYPE_URN: &str = "urn:ietf:params:scim:schemas:core:2.0:Resou
 /// The URN of Schema documents.
 pub const SCHEMA_URN: &str = "urn:ietf:params:scim:schemas:core:2.0:Schema";
 
-/// `GET /ServiceProviderConfig`; `base` is the public base URL without a trailing slash.
-pub fn service_provider_config(base: &str) -> Value {
-    config_of(&FEATURES, base)
-}
-
-/// The ServiceProviderConfig document of a server with these features.
-pub fn config_of(features: &Features, base: &str) -> Value {
+/// `GET /ServiceProviderConfig` of a server with these features; `base` is the public base URL without a trailing slash.
+pub fn service_provider_config(features: &Features, base: &str) -> Value {
     let bulk = features.bulk.unwrap_or(Bulk { max_operations: 0, max_payload_size: 0 });
     let mut config = json!({
         "schemas": [SERVICE_PROVIDER_CONFIG_URN],

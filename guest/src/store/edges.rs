@@ -9,8 +9,7 @@ use crate::limits;
 use crate::resource::{Resource, Timestamp};
 use crate::schema::{Registry, ResourceType, Source};
 
-use super::txn::scan_all;
-use super::{Key, Store, Txn, failure, keys, repo};
+use super::{Key, Read, Store, Txn, keys, repo};
 
 /// One member of a resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,12 +61,12 @@ impl Changed {
 }
 
 /// All members of a resource that live, by id.
-pub fn members<S: Store>(store: &S, id: &str) -> Result<Vec<Member>> {
-    let entries = scan_all(store, &keys::members(id), false)?;
+pub fn members(reader: &impl Read, id: &str) -> Result<Vec<Member>> {
+    let entries = reader.all_entries(&keys::members(id), false)?;
     if entries.is_empty() {
         return Ok(Vec::new());
     }
-    let gone = gone(store)?;
+    let gone = gone(reader)?;
     let member = |(key, value): (&Key, &[u8])| {
         let (resource_type, display) = repo::split_alive(value);
         Member { id: keys::last_part(key), resource_type, display }
@@ -77,35 +76,36 @@ pub fn members<S: Store>(store: &S, id: &str) -> Result<Vec<Member>> {
 }
 
 /// Whether `member` is a member, by one read.
-pub fn is_member<S: Store>(store: &S, id: &str, member: &str) -> Result<bool> {
+pub fn is_member(reader: &impl Read, id: &str, member: &str) -> Result<bool> {
     if !keys::is_id(member) {
         return Ok(false);
     }
-    let values = store.get(&[keys::member(id, member), keys::alive(member)]).map_err(failure)?;
+    let values = reader.peek(&[keys::member(id, member), keys::alive(member)])?;
     Ok(values.iter().all(Option::is_some))
 }
 
 /// How many members a resource has, deleted ones that are still to be swept included.
-pub fn member_count<S: Store>(store: &S, id: &str) -> Result<u64> {
-    let value = store.get(&[keys::member_count(id)]).map_err(failure)?.pop().flatten();
+pub fn member_count(reader: &impl Read, id: &str) -> Result<u64> {
+    let value = reader.peek_one(keys::member_count(id))?;
     Ok(u64::try_from(super::counter(value.as_deref())).unwrap_or(0))
 }
 
 /// What a resource is a member of: directly, then through nested groups, each once. Cycles end where they close.
-pub fn memberships<S: Store>(store: &S, registry: &Registry, id: &str) -> Result<Vec<Membership>> {
+pub fn memberships(reader: &impl Read, registry: &Registry, id: &str) -> Result<Vec<Membership>> {
     let mut found: Vec<Membership> = Vec::new();
     let mut seen = BTreeSet::from([id.to_owned()]);
     let mut level = vec![id.to_owned()];
     for depth in 0..limits::GROUP_DEPTH {
         let mut next = Vec::new();
         for member in &level {
-            let ids = scan_all(store, &keys::memberships(member), true)?.into_iter().map(|e| keys::last_part(&e.key));
+            let ids =
+                reader.all_entries(&keys::memberships(member), true)?.into_iter().map(|e| keys::last_part(&e.key));
             next.extend(ids.filter(|id| seen.insert(id.clone())));
         }
         if next.is_empty() {
             break;
         }
-        let alive = store.get(&next.iter().map(|id| keys::alive(id)).collect::<Vec<_>>()).map_err(failure)?;
+        let alive = reader.peek(&next.iter().map(|id| keys::alive(id)).collect::<Vec<_>>())?;
         let mut living = Vec::new();
         for (id, alive) in next.into_iter().zip(alive) {
             let Some(alive) = alive else { continue };
@@ -122,11 +122,11 @@ pub fn memberships<S: Store>(store: &S, registry: &Registry, id: &str) -> Result
 }
 
 /// Ids of the resources that `member` is a direct member of: an index for `members eq`.
-pub fn holders<S: Store>(store: &S, member: &str) -> Result<Vec<String>> {
+pub fn holders(reader: &impl Read, member: &str) -> Result<Vec<String>> {
     if !keys::is_id(member) {
         return Ok(Vec::new());
     }
-    Ok(scan_all(store, &keys::memberships(member), true)?.iter().map(|e| keys::last_part(&e.key)).collect())
+    Ok(reader.all_entries(&keys::memberships(member), true)?.iter().map(|e| keys::last_part(&e.key)).collect())
 }
 
 /// Make `edit` true of the members of `id`. Nothing is written for what is so already (RFC 7644 §3.5.2.1).
@@ -156,7 +156,7 @@ pub fn edit<S: Store>(
     if edit.only {
         // Whoever edits members meanwhile moves this counter, so that none escapes the replacement.
         txn.read_one(&keys::edge_revision(id))?;
-        let there = scan_all(txn.store(), &keys::members(id), true)?;
+        let there = txn.all_entries(&keys::members(id), true)?;
         let there = there.iter().map(|entry| keys::last_part(&entry.key));
         changed.removed.extend(there.filter(|member| !edit.named.contains_key(member)));
     }
@@ -228,7 +228,7 @@ pub fn rename<S: Store>(
         return Ok(());
     }
     txn.read_one(&keys::edge_revision(&new.id))?;
-    for holder in holders(txn.store(), &new.id)? {
+    for holder in holders(txn, &new.id)? {
         txn.put(keys::member(&holder, &new.id), value.clone());
     }
     Ok(())
@@ -239,9 +239,8 @@ pub fn rename<S: Store>(
 pub fn detach<S: Store>(txn: &mut Txn<'_, S>, id: &str) -> Result<Changed> {
     txn.read_one(&keys::edge_revision(id))?;
     let limit = limits::SWEEP_EDGES;
-    let options = super::ScanOptions { keys_only: true, limit, ..Default::default() };
-    let members = txn.store().scan(&keys::members(id), options).map_err(failure)?;
-    let holders = txn.store().scan(&keys::memberships(id), options).map_err(failure)?;
+    let members = txn.entries(&keys::members(id), true, limit)?;
+    let holders = txn.entries(&keys::memberships(id), true, limit)?;
     if members.len() + holders.len() >= limit as usize {
         txn.put(keys::gone(id), Vec::new());
         return Ok(Changed::default());
@@ -269,8 +268,8 @@ pub fn forget<S: Store>(txn: &mut Txn<'_, S>, id: &str) {
 }
 
 /// Deleted resources whose edges are still there.
-fn gone<S: Store>(store: &S) -> Result<BTreeSet<String>> {
-    Ok(scan_all(store, &keys::all_gone(), true)?.iter().map(|entry| keys::last_part(&entry.key)).collect())
+fn gone(reader: &impl Read) -> Result<BTreeSet<String>> {
+    Ok(reader.all_entries(&keys::all_gone(), true)?.iter().map(|entry| keys::last_part(&entry.key)).collect())
 }
 
 fn unknown_member(resource_type: &ResourceType, member: &str) -> ScimError {

@@ -13,6 +13,7 @@
 //! | `t` id | when its members last changed: milliseconds, 8 bytes, little-endian |
 //! | `x` id | nothing: a deleted resource whose edges are still to be swept |
 //! | `n` type | counter: resources of the type |
+//! | `z` | the tenant's configuration |
 //! | `l` sequence | the log (see `log`) |
 //!
 //! Ids never hold a NUL byte and type and attribute names are schema names, so the separators are unambiguous.
@@ -135,6 +136,11 @@ pub fn all_gone() -> KeyRange {
 /// Counts the resources of a type.
 pub fn resource_count(resource_type: &ResourceType) -> Key {
     join(b'n', &[resource_type.name.as_bytes()])
+}
+
+/// The tenant's configuration.
+pub fn tenant() -> Key {
+    vec![b'z']
 }
 
 /// Where the log is appended.

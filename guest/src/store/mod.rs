@@ -10,7 +10,7 @@ pub mod repo;
 pub mod sweep;
 mod txn;
 
-pub use txn::{Txn, failure, scan_all, transact};
+pub use txn::{Mode, Read, Txn, failure, transact};
 
 /// An opaque key; at most 1 KiB. Keys compare byte by byte.
 pub type Key = Vec<u8>;

@@ -8,7 +8,7 @@ use crate::error::{ErrorKind, Result, ScimError};
 use crate::resource::{Object, Resource, Timestamp};
 use crate::schema::{Attribute, ResourceType, Source, Target, Uniqueness};
 
-use super::{Key, Store, Txn, keys};
+use super::{Key, Read, Store, Txn, keys};
 
 /// A resource with what the store knows of it beyond the document.
 #[derive(Clone, Debug)]
@@ -34,11 +34,11 @@ impl Loaded {
 }
 
 /// Read resources by id, in the order given; `None` for those that don't exist.
-pub fn peek<S: Store>(store: &S, resource_type: &ResourceType, ids: &[String]) -> Result<Vec<Option<Loaded>>> {
+pub fn peek(reader: &impl Read, resource_type: &ResourceType, ids: &[String]) -> Result<Vec<Option<Loaded>>> {
     let documents: Vec<Key> = ids.iter().map(|id| keys::document(resource_type, id)).collect();
     let stamps = ids.iter().flat_map(|id| stamp_keys(resource_type, id));
     let all: Vec<Key> = documents.iter().cloned().chain(stamps).collect();
-    let values = store.get(&all).map_err(super::failure)?;
+    let values = reader.peek(&all)?;
     let (documents, stamps) = values.split_at(ids.len());
     let width = stamp_width(resource_type);
     ids.iter()
@@ -52,9 +52,9 @@ pub fn peek<S: Store>(store: &S, resource_type: &ResourceType, ids: &[String]) -
 }
 
 /// Add what the store knows beyond the document to resources that were just scanned.
-pub fn stamp<S: Store>(store: &S, resource_type: &ResourceType, resources: Vec<Resource>) -> Result<Vec<Loaded>> {
+pub fn stamp(reader: &impl Read, resource_type: &ResourceType, resources: Vec<Resource>) -> Result<Vec<Loaded>> {
     let all: Vec<Key> = resources.iter().flat_map(|r| stamp_keys(resource_type, &r.id)).collect();
-    let stamps = store.get(&all).map_err(super::failure)?;
+    let stamps = reader.peek(&all)?;
     let width = stamp_width(resource_type);
     Ok(resources.into_iter().zip(stamps.chunks(width)).map(|(resource, stamps)| loaded(resource, stamps)).collect())
 }
@@ -87,6 +87,11 @@ pub fn write<S: Store>(
     old: Option<&Resource>,
     new: &Resource,
 ) -> Result<()> {
+    // Asserting that the id is new keeps a repeated random number from overwriting somebody.
+    if old.is_none() && txn.read_one(&keys::alive(&new.id))?.is_some() {
+        return Err(ScimError::new(ErrorKind::Unavailable, "The new id is taken. Repeat the request.")
+            .with_log(format!("id {} was generated twice", new.id)));
+    }
     claim_unique_values(txn, resource_type, old, new)?;
     let before = old.map(|old| index_keys(resource_type, old)).unwrap_or_default();
     let after = index_keys(resource_type, new);
@@ -102,11 +107,6 @@ pub fn write<S: Store>(
         txn.put(keys::alive(&new.id), alive_value(resource_type, &new.attributes));
     }
     if old.is_none() {
-        // Asserting that the id is new keeps a repeated random number from overwriting somebody.
-        if txn.read_one(&keys::alive(&new.id))?.is_some() {
-            return Err(ScimError::new(ErrorKind::Unavailable, "The new id is taken. Repeat the request.")
-                .with_log(format!("id {} was generated twice", new.id)));
-        }
         txn.add(keys::resource_count(resource_type), 1);
     }
     Ok(())

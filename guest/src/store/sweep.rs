@@ -5,18 +5,16 @@
 use crate::error::Result;
 use crate::limits;
 
-use super::{ScanOptions, Store, counter, edges, failure, keys, transact};
+use super::{Mode, Read, Store, counter, edges, keys, transact};
 
 /// Remove up to [`limits::SWEEP_EDGES`] edges of one deleted resource. Returns whether there was anything to do.
 pub fn step<S: Store>(store: &S) -> Result<bool> {
-    let first = ScanOptions { keys_only: true, limit: 1, ..ScanOptions::default() };
-    let Some(entry) = store.scan(&keys::all_gone(), first).map_err(failure)?.pop() else { return Ok(false) };
+    let Some(entry) = store.entries(&keys::all_gone(), true, 1)?.pop() else { return Ok(false) };
     let id = keys::last_part(&entry.key);
-    transact(store, |txn| {
+    transact(store, Mode::Commit, |txn| {
         // Two sweepers meet on this key; the second starts again on what is left.
         let Some(round) = txn.read_one(&keys::gone(&id))? else { return Ok(true) };
-        let options = ScanOptions { keys_only: true, limit: limits::SWEEP_EDGES, ..ScanOptions::default() };
-        let members = store.scan(&keys::members(&id), options).map_err(failure)?;
+        let members = store.entries(&keys::members(&id), true, limits::SWEEP_EDGES)?;
         for entry in &members {
             let member = keys::last_part(&entry.key);
             txn.delete(entry.key.clone());
@@ -24,7 +22,7 @@ pub fn step<S: Store>(store: &S) -> Result<bool> {
             txn.add(keys::edge_revision(&member), 1);
         }
         let left = limits::SWEEP_EDGES - u32::try_from(members.len()).unwrap_or(limits::SWEEP_EDGES);
-        let holders = store.scan(&keys::memberships(&id), ScanOptions { limit: left, ..options }).map_err(failure)?;
+        let holders = store.entries(&keys::memberships(&id), true, left)?;
         for entry in &holders {
             let holder = keys::last_part(&entry.key);
             txn.delete(entry.key.clone());

@@ -1,30 +1,74 @@
 //! Transactions: a read set and a write set over a store that knows only checks and mutations.
 //!
 //! A key that was read is checked at the commit; if it changed meanwhile, the operation runs again from the start on what
-//! is there now. Keys that were only peeked at are not checked.
+//! is there now. Keys that were only peeked at are not checked. An operation sees its own writes.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use crate::error::{ErrorKind, Result, ScimError};
 use crate::limits;
 
-use super::{Check, Entry, Key, KeyRange, Mutation, Outcome, ScanOptions, Store, StoreError, Value};
+use super::{Check, Entry, Key, KeyRange, Mutation, Outcome, ScanOptions, Store, StoreError, Value, counter};
+
+/// Reads without checks: of a store, or of a transaction with what it has written so far.
+pub trait Read {
+    /// The values of `keys`, in that order.
+    fn peek(&self, keys: &[Key]) -> Result<Vec<Option<Value>>>;
+    /// The first `limit` entries of a range; fewer mean that the range ended.
+    fn entries(&self, range: &KeyRange, keys_only: bool, limit: u32) -> Result<Vec<Entry>>;
+
+    /// The value of one key.
+    fn peek_one(&self, key: Key) -> Result<Option<Value>> {
+        Ok(self.peek(&[key])?.pop().flatten())
+    }
+
+    /// All entries of a range, in batches: for ranges whose size the caller has bounded or must see whole.
+    fn all_entries(&self, range: &KeyRange, keys_only: bool) -> Result<Vec<Entry>> {
+        let mut range = range.clone();
+        let mut all = Vec::new();
+        loop {
+            let batch = self.entries(&range, keys_only, limits::SCAN_BATCH)?;
+            let ended = batch.len() < limits::SCAN_BATCH as usize;
+            if let Some(last) = batch.last() {
+                range = super::keys::after(&range, &last.key);
+            }
+            all.extend(batch);
+            if ended {
+                return Ok(all);
+            }
+        }
+    }
+}
+
+impl<S: Store> Read for S {
+    fn peek(&self, keys: &[Key]) -> Result<Vec<Option<Value>>> {
+        self.get(keys).map_err(failure)
+    }
+
+    fn entries(&self, range: &KeyRange, keys_only: bool, limit: u32) -> Result<Vec<Entry>> {
+        self.scan(range, ScanOptions { keys_only, limit, ..ScanOptions::default() }).map_err(failure)
+    }
+}
 
 /// One attempt at an operation.
 pub struct Txn<'s, S> {
     store: &'s S,
     reads: BTreeMap<Key, Option<Value>>,
-    mutations: Vec<Mutation>,
+    writes: BTreeMap<Key, Write>,
+    appends: Vec<(Key, Value)>,
+}
+
+/// What is to become of a key.
+enum Write {
+    Put(Value),
+    Delete,
+    Add(i64),
 }
 
 impl<'s, S: Store> Txn<'s, S> {
     fn new(store: &'s S) -> Self {
-        Self { store, reads: BTreeMap::new(), mutations: Vec::new() }
-    }
-
-    /// The store itself, for reads that need no check.
-    pub fn store(&self) -> &'s S {
-        self.store
+        Self { store, reads: BTreeMap::new(), writes: BTreeMap::new(), appends: Vec::new() }
     }
 
     /// The values of `keys`, which must not change before the commit.
@@ -34,7 +78,7 @@ impl<'s, S: Store> Txn<'s, S> {
             let values = self.store.get(&missing).map_err(failure)?;
             self.reads.extend(missing.into_iter().zip(values));
         }
-        Ok(keys.iter().map(|key| self.reads.get(key).cloned().flatten()).collect())
+        Ok(keys.iter().map(|key| self.written(key, self.reads.get(key).cloned().flatten())).collect())
     }
 
     /// The value of one key, which must not change before the commit.
@@ -42,47 +86,114 @@ impl<'s, S: Store> Txn<'s, S> {
         Ok(self.read(std::slice::from_ref(key))?.pop().flatten())
     }
 
-    /// The values of `keys` as they are now; they may change before the commit.
-    pub fn peek(&self, keys: &[Key]) -> Result<Vec<Option<Value>>> {
-        self.store.get(keys).map_err(failure)
-    }
-
     /// Map the key to the value.
     pub fn put(&mut self, key: Key, value: Value) {
-        self.mutations.push(Mutation::Put(key, value));
+        self.writes.insert(key, Write::Put(value));
     }
 
     /// Remove the key.
     pub fn delete(&mut self, key: Key) {
-        self.mutations.push(Mutation::Delete(key));
+        self.writes.insert(key, Write::Delete);
     }
 
     /// Add to a counter, whatever it is by then.
     pub fn add(&mut self, key: Key, by: i64) {
-        self.mutations.push(Mutation::Add(key, by));
+        let write = match self.writes.get(&key) {
+            None => Write::Add(by),
+            Some(Write::Add(before)) => Write::Add(before.wrapping_add(by)),
+            Some(Write::Delete) => Write::Put(by.to_le_bytes().to_vec()),
+            Some(Write::Put(value)) => Write::Put(counter(Some(value)).wrapping_add(by).to_le_bytes().to_vec()),
+        };
+        self.writes.insert(key, write);
     }
 
     /// Append to a log.
     pub fn append(&mut self, prefix: Key, value: Value) {
-        self.mutations.push(Mutation::Append(prefix, value));
+        self.appends.push((prefix, value));
+    }
+
+    /// What a key maps to after this transaction's writes.
+    fn written(&self, key: &Key, stored: Option<Value>) -> Option<Value> {
+        match self.writes.get(key) {
+            None => stored,
+            Some(Write::Put(value)) => Some(value.clone()),
+            Some(Write::Delete) => None,
+            Some(Write::Add(by)) => Some(counter(stored.as_deref()).wrapping_add(*by).to_le_bytes().to_vec()),
+        }
     }
 
     fn commit(self) -> Result<Outcome> {
         // Nothing to write: what was read was true at some time during the request, which is all that a reader gets.
-        if self.mutations.is_empty() {
+        if self.writes.is_empty() && self.appends.is_empty() {
             return Ok(Outcome::Committed);
         }
         let checks: Vec<Check> = self.reads.into_iter().map(|(key, expected)| Check { key, expected }).collect();
-        self.store.commit(&checks, &self.mutations).map_err(failure)
+        let writes = self.writes.into_iter().map(|(key, write)| match write {
+            Write::Put(value) => Mutation::Put(key, value),
+            Write::Delete => Mutation::Delete(key),
+            Write::Add(by) => Mutation::Add(key, by),
+        });
+        let appends = self.appends.into_iter().map(|(prefix, value)| Mutation::Append(prefix, value));
+        self.store.commit(&checks, &writes.chain(appends).collect::<Vec<_>>()).map_err(failure)
     }
+}
+
+impl<S: Store> Read for Txn<'_, S> {
+    fn peek(&self, keys: &[Key]) -> Result<Vec<Option<Value>>> {
+        let stored = self.store.get(keys).map_err(failure)?;
+        Ok(keys.iter().zip(stored).map(|(key, stored)| self.written(key, stored)).collect())
+    }
+
+    fn entries(&self, range: &KeyRange, keys_only: bool, limit: u32) -> Result<Vec<Entry>> {
+        let bounds = (Bound::Included(range.start.as_slice()), Bound::Excluded(range.end.as_slice()));
+        // `BTreeMap::range` panics on a range that runs backwards.
+        let mine: Vec<_> = match range.start < range.end {
+            true => self.writes.range::<[u8], _>(bounds).collect(),
+            false => Vec::new(),
+        };
+        // As many more as this transaction may have removed.
+        let more = u32::try_from(mine.len()).unwrap_or(u32::MAX);
+        let options = ScanOptions { keys_only, limit: limit.saturating_add(more), ..ScanOptions::default() };
+        let stored = self.store.scan(range, options).map_err(failure)?;
+        if mine.is_empty() {
+            return Ok(stored);
+        }
+        let ended = stored.len() < options.limit as usize;
+        let last = stored.last().map(|entry| entry.key.clone());
+        let mut merged: BTreeMap<Key, Value> = stored.into_iter().map(|entry| (entry.key, entry.value)).collect();
+        for (key, _) in mine.into_iter().filter(|(key, _)| ended || last.as_ref().is_some_and(|last| *key <= last)) {
+            match self.written(key, merged.remove(key)) {
+                Some(value) => merged.insert(key.clone(), if keys_only { Vec::new() } else { value }),
+                None => None,
+            };
+        }
+        Ok(merged.into_iter().take(limit as usize).map(|(key, value)| Entry { key, value }).collect())
+    }
+}
+
+/// Whether what a transaction did is to stay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Commit it.
+    #[default]
+    Commit,
+    /// Throw it away: a dry run.
+    Rehearse,
 }
 
 /// Run `operation` until its commit wins, at most [`limits::COMMIT_ATTEMPTS`] times. An error it returns is final, and
 /// leaves nothing behind.
-pub fn transact<S: Store, T>(store: &S, mut operation: impl FnMut(&mut Txn<'_, S>) -> Result<T>) -> Result<T> {
+pub fn transact<S: Store, T>(
+    store: &S,
+    mode: Mode,
+    mut operation: impl FnMut(&mut Txn<'_, S>) -> Result<T>,
+) -> Result<T> {
     for _ in 0..limits::COMMIT_ATTEMPTS {
         let mut txn = Txn::new(store);
         let value = operation(&mut txn)?;
+        if mode == Mode::Rehearse {
+            return Ok(value);
+        }
         match txn.commit()? {
             Outcome::Committed => return Ok(value),
             Outcome::Conflict => {}
@@ -92,24 +203,6 @@ pub fn transact<S: Store, T>(store: &S, mut operation: impl FnMut(&mut Txn<'_, S
         ErrorKind::Unavailable,
         "The resource is being changed by many requests at once; nothing was changed by this one. Repeat it in a moment.",
     ))
-}
-
-/// All entries of a range, read in batches: for ranges whose size the caller has bounded or must see whole.
-pub fn scan_all<S: Store>(store: &S, range: &KeyRange, keys_only: bool) -> Result<Vec<Entry>> {
-    let mut range = range.clone();
-    let mut all = Vec::new();
-    loop {
-        let options = ScanOptions { keys_only, limit: limits::SCAN_BATCH, ..ScanOptions::default() };
-        let batch = store.scan(&range, options).map_err(failure)?;
-        let ended = batch.len() < limits::SCAN_BATCH as usize;
-        if let Some(last) = batch.last() {
-            range = super::keys::after(&range, &last.key);
-        }
-        all.extend(batch);
-        if ended {
-            return Ok(all);
-        }
-    }
 }
 
 /// What the client is told when the store fails. The store's own words are for the log.
@@ -142,7 +235,7 @@ mod tests {
         let store = Memory::default();
         let key = b"k".to_vec();
         let mut attempts = 0;
-        let seen = transact(&store, |txn| {
+        let seen = transact(&store, Mode::Commit, |txn| {
             attempts += 1;
             let seen = txn.read_one(&key)?;
             if attempts == 1 {
@@ -159,7 +252,7 @@ mod tests {
     fn a_race_lost_for_ever_is_503_and_changes_nothing() {
         let store = Memory::default();
         let mut round = 0u32;
-        let error = transact(&store, |txn| {
+        let error = transact(&store, Mode::Commit, |txn| {
             round += 1;
             txn.read_one(&b"k".to_vec())?;
             store.commit(&[], &[Mutation::Put(b"k".to_vec(), round.to_be_bytes().to_vec())]).unwrap();
@@ -174,13 +267,42 @@ mod tests {
     #[test]
     fn peeked_keys_may_change() {
         let store = Memory::default();
-        transact(&store, |txn| {
-            txn.peek(&[b"k".to_vec()])?;
+        transact(&store, Mode::Commit, |txn| {
+            txn.peek_one(b"k".to_vec())?;
             store.commit(&[], &[Mutation::Add(b"k".to_vec(), 1)]).unwrap();
             txn.add(b"k".to_vec(), 1);
             Ok(())
         })
         .unwrap();
         assert_eq!(super::super::counter(store.get(&[b"k".to_vec()]).unwrap()[0].as_deref()), 2);
+    }
+
+    #[test]
+    fn an_operation_sees_its_own_writes() {
+        let store = Memory::default();
+        let key = |k: &str| k.as_bytes().to_vec();
+        let put = |k: &str| Mutation::Put(key(k), b"stored".to_vec());
+        store.commit(&[], &[put("a"), put("b"), put("d")]).unwrap();
+        let range = KeyRange { start: key("a"), end: key("z") };
+        let names = |entries: Vec<Entry>| {
+            entries.into_iter().map(|e| String::from_utf8(e.key).unwrap()).collect::<Vec<_>>().concat()
+        };
+        transact(&store, Mode::Rehearse, |txn| {
+            txn.delete(key("b"));
+            txn.put(key("c"), b"mine".to_vec());
+            txn.add(key("n"), 2);
+            txn.add(key("n"), -3);
+            assert_eq!(txn.read_one(&key("b"))?, None);
+            assert_eq!(txn.peek_one(key("c"))?, Some(b"mine".to_vec()));
+            assert_eq!(counter(txn.read_one(&key("n"))?.as_deref()), -1);
+            assert_eq!(names(txn.entries(&range, true, 10)?), "acdn");
+            assert_eq!(names(txn.entries(&range, true, 2)?), "ac");
+            assert_eq!(names(txn.entries(&range, true, 1)?), "a");
+            txn.delete(key("a"));
+            assert_eq!(names(txn.entries(&range, true, 1)?), "c");
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(names(store.entries(&range, true, 10).unwrap()), "abd");
     }
 }
