@@ -15,10 +15,11 @@ use crate::instance::{self, Imports, Instance};
 pub(crate) const TABLE_ELEMENTS: usize = 20_000;
 /// How long a guest computes before it lets other requests have the thread.
 const TICK: Duration = Duration::from_millis(10);
-/// Bytes of an instance's memory that stay mapped for the next one, so that it takes no page faults. Concurrency times
-/// this is what the pool adds to the resident set.
-const MEMORY_RESIDENT: usize = 512 * 1024;
-/// Likewise for function tables.
+/// Bytes of an instance's memory that stay mapped for the next one, so that it takes no page faults: more than a usual
+/// request touches. Only touched pages count, in as many slots as were ever busy at once. Measured on a read of one user:
+/// 22 µs of CPU time against 60 with nothing kept, and against 40 to 56 where the kernel has no PAGEMAP_SCAN (before 6.7).
+const MEMORY_RESIDENT: usize = 1024 * 1024;
+/// Likewise for function tables; saves another 14 µs.
 const TABLE_RESIDENT: usize = 16 * 1024;
 
 /// What one request may use, and how many run at once.
@@ -123,7 +124,6 @@ fn pooled(config: &Config) -> wasmtime::Config {
         .linear_memory_keep_resident(MEMORY_RESIDENT)
         .table_keep_resident(TABLE_RESIDENT)
         .pagemap_scan(Enabled::Auto)
-        .memory_protection_keys(Enabled::Auto)
         // Take the slot used last, whose pages are still mapped.
         .max_unused_warm_slots(0);
     let mut wasm = common();
