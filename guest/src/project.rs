@@ -5,12 +5,13 @@ use serde_json::Value;
 
 use crate::error::{ErrorKind, Result, ScimError};
 use crate::resource::Object;
-use crate::schema::{Attribute, COMMON, ResourceType, Returned, Schema};
+use crate::schema::{Attribute, COMMON, Mutability, ResourceType, Returned, Schema, Source};
 
 /// What a response leaves out, worked out once for all resources of one type in it.
 #[derive(Clone, Debug)]
 pub struct Projection<'s> {
     omitted: Vec<Omitted<'s>>,
+    keeps_documents: bool,
 }
 
 /// One attribute, or some sub-attributes of it, to leave out.
@@ -69,11 +70,19 @@ impl<'s> Projection<'s> {
             let schema = &extension.schema;
             schema.attributes.iter().map(move |attribute| (schema, Some(schema.id.as_ref()), attribute))
         });
+        let mut keeps_documents = true;
         let omitted = core.chain(extensions).filter_map(|(schema, extension, attribute)| {
             let subs = wish.omits(schema, extension, attribute)?;
+            keeps_documents &= !is_stored(attribute);
             Some(Omitted { extension, attribute: &attribute.name, subs })
         });
-        Self { omitted: omitted.collect() }
+        let omitted = omitted.collect();
+        Self { omitted, keeps_documents }
+    }
+
+    /// Whether nothing that a stored document holds is left out.
+    pub fn keeps_documents(&self) -> bool {
+        self.keeps_documents
     }
 
     /// Whether a core attribute is part of the response at all, so that what is not need not be read.
@@ -99,6 +108,12 @@ impl<'s> Projection<'s> {
         }
         resource
     }
+}
+
+/// Whether a stored document may hold the attribute: not secrets, edges and what is made for each response.
+fn is_stored(attribute: &Attribute) -> bool {
+    let made = ["id", "schemas", "meta"].contains(&attribute.name.as_ref());
+    attribute.source == Source::Document && attribute.mutability != Mutability::WriteOnly && !made
 }
 
 impl Omitted<'_> {

@@ -9,7 +9,7 @@ use crate::limits;
 use crate::resource::{Object, Resource};
 use crate::schema::{Registry, ResourceType, Source};
 use crate::store::edges::{Member, Membership};
-use crate::store::repo::Loaded;
+use crate::store::repo::{Document, Loaded};
 
 /// Of every response with a body (RFC 7644 §3.8); without a charset, which some clients trip over.
 pub const MEDIA_TYPE: &str = "application/scim+json";
@@ -38,7 +38,7 @@ pub fn resource(
     let Resource { id, attributes, created, .. } = loaded.resource;
     let location = location(resource_type, &id, base_url);
     let mut object = Object::with_capacity(attributes.len() + 4);
-    object.insert("schemas".into(), schemas(resource_type, &attributes));
+    object.insert("schemas".into(), schemas(resource_type, |urn| attributes.contains_key(urn)));
     object.insert("id".into(), id.into());
     object.extend(attributes);
     if let Some(members) = edges.members.as_ref().filter(|m| !m.is_empty()) {
@@ -72,8 +72,10 @@ pub fn location(resource_type: &ResourceType, id: &str, base_url: &str) -> Strin
 
 /// A response with this JSON body.
 pub fn json(status: u16, body: &Value) -> Response {
-    // Serialising a `Value` can't fail: its keys are strings.
-    let body = serde_json::to_vec(body).unwrap_or_default();
+    text(status, body.to_string().into_bytes())
+}
+
+fn text(status: u16, body: Vec<u8>) -> Response {
     Response { status, headers: vec![Header::new("content-type", MEDIA_TYPE)], body }
 }
 
@@ -82,9 +84,30 @@ pub fn empty(status: u16) -> Response {
     Response { status, headers: Vec::new(), body: Vec::new() }
 }
 
+/// The text of a resource whose attributes are passed on as they are stored; `shell` is the resource without them.
+pub fn spliced(resource_type: &ResourceType, mut shell: Object, document: &Document) -> Vec<u8> {
+    let has = |urn: &str| document.extensions.iter().any(|extension| extension == urn);
+    let head = [("schemas", schemas(resource_type, has)), ("id", shell.shift_remove("id").unwrap_or_default())];
+    shell.shift_remove("schemas");
+    let head: Object = head.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let (head, tail) = (Value::Object(head).to_string(), Value::Object(shell).to_string());
+    let parts = [head.as_bytes(), &document.attributes, tail.as_bytes()];
+    let inner = parts.map(|object| object.get(1..object.len().saturating_sub(1)).unwrap_or_default());
+    let mut text = Vec::with_capacity(parts.iter().map(|part| part.len()).sum());
+    text.push(b'{');
+    for part in inner.into_iter().filter(|part| !part.is_empty()) {
+        if text.len() > 1 {
+            text.push(b',');
+        }
+        text.extend_from_slice(part);
+    }
+    text.push(b'}');
+    text
+}
+
 /// A response with one resource, its ETag (RFC 7644 §3.14) and its Location.
-pub fn single(status: u16, version: &str, location: &str, resource: Object) -> Response {
-    let mut response = json(status, &Value::Object(resource));
+pub fn single(status: u16, version: &str, location: &str, resource: Vec<u8>) -> Response {
+    let mut response = text(status, resource);
     response.headers.push(Header::new("etag", version));
     response.headers.push(Header::new("location", location));
     response
@@ -133,8 +156,8 @@ pub fn error(error: &ScimError) -> Response {
 }
 
 /// The URNs of the core schema and of the extensions that the resource has attributes of (RFC 7643 §3).
-fn schemas(resource_type: &ResourceType, attributes: &Object) -> Value {
-    let present = |id: &str| id == resource_type.schema.id || attributes.contains_key(id);
+fn schemas(resource_type: &ResourceType, has: impl Fn(&str) -> bool) -> Value {
+    let present = |id: &str| id == resource_type.schema.id || has(id);
     let urns = resource_type.schemas().map(|s| s.id.as_ref()).filter(|id| present(id));
     urns.map(Value::from).collect::<Vec<_>>().into()
 }

@@ -371,3 +371,25 @@ fn stale_writers_are_refused() {
     assert_eq!(send(&host, "GET", &path, &[("if-none-match", &version)], None).status, 304);
     assert_eq!(send(&host, "PUT", &path, &[("if-match", "*")], Some(json!({ "userName": "ann" }))).status, 200);
 }
+
+#[test]
+fn a_resource_shown_as_stored_is_the_one_that_was_read() {
+    let host = TestHost::default();
+    let enterprise = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+    let user = ok(
+        &host,
+        "POST",
+        "/Users",
+        Some(
+            json!({ "userName": "ann \"é\"", "active": true, "emails": [{ "value": "a@b" }], enterprise: { "department": "R" } }),
+        ),
+    );
+    let user = format!("/Users/{}", user["id"].as_str().unwrap());
+    let staff = group(&host, "staff", &[&create(&host, "bob")]);
+    for path in [user, format!("/Groups/{staff}"), format!("/Groups/{}", group(&host, "empty", &[]))] {
+        // Leaving out an attribute that documents may hold, though this one doesn't, makes the document be read.
+        let stored = send(&host, "GET", &path, &[], None);
+        let read = send(&host, "GET", &format!("{path}?excludedAttributes=nickName,externalId"), &[], None);
+        assert_eq!(String::from_utf8_lossy(&stored.body), String::from_utf8_lossy(&read.body));
+    }
+}

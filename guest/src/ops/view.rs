@@ -1,5 +1,7 @@
 //! What a client sees of a resource: the document, the edges that are wanted, the projection.
 
+use serde_json::Value;
+
 use crate::error::Result;
 use crate::host::Host;
 use crate::http::Response;
@@ -9,7 +11,7 @@ use crate::resource::Object;
 use crate::schema::{ResourceType, Source};
 use crate::store::Read;
 use crate::store::edges;
-use crate::store::repo::Loaded;
+use crate::store::repo::{Loaded, Shown};
 
 use super::Context;
 
@@ -64,6 +66,27 @@ impl<H: Host> Context<'_, H> {
         let location = render::location(resource_type, &loaded.resource.id, &self.request.base_url);
         let version = loaded.version();
         let view = self.view(reader, resource_type, loaded, &projection)?;
-        Ok(render::single(status, &version, &location, view))
+        let text = Value::Object(view).to_string().into_bytes();
+        Ok(render::single(status, &version, &location, text))
+    }
+
+    /// The response that shows one resource as it is stored, its document read only where the projection needs it.
+    pub(super) fn show_stored(
+        &self,
+        reader: &impl Read,
+        resource_type: &ResourceType,
+        shown: Shown,
+    ) -> Result<Response> {
+        let projection = self.projection(resource_type)?;
+        let Shown { document, mut loaded } = shown;
+        let id = loaded.resource.id.clone();
+        if !projection.keeps_documents() {
+            loaded.resource = document.resource(&id)?;
+            return self.show(reader, 200, resource_type, loaded);
+        }
+        let location = render::location(resource_type, &id, &self.request.base_url);
+        let version = loaded.version();
+        let shell = self.view(reader, resource_type, loaded, &projection)?;
+        Ok(render::single(200, &version, &location, render::spliced(resource_type, shell, &document)))
     }
 }

@@ -101,7 +101,7 @@ pub fn write<S: Store>(
     for key in after.difference(&before) {
         txn.put(key.clone(), Vec::new());
     }
-    txn.put(keys::document(resource_type, &new.id), encode(new)?);
+    txn.put(keys::document(resource_type, &new.id), Document::encode(resource_type, new)?);
     let display = old.map(|old| display(resource_type, &old.attributes));
     if display.as_deref() != Some(self::display(resource_type, &new.attributes).as_str()) {
         txn.put(keys::alive(&new.id), alive_value(resource_type, &new.attributes));
@@ -125,20 +125,109 @@ pub fn remove<S: Store>(txn: &mut Txn<'_, S>, resource_type: &ResourceType, old:
     txn.add(keys::resource_count(resource_type), -1);
 }
 
-/// A stored document: `[created, modified, revision, attributes]`.
-pub fn decode(id: &str, bytes: &[u8]) -> Result<Resource> {
-    let (created, modified, revision, attributes) = serde_json::from_slice(bytes).map_err(|error| {
-        ScimError::new(ErrorKind::Internal, "The server failed to read a stored resource.")
-            .with_log(format!("document {id}: {error}"))
-    })?;
-    Ok(Resource { id: id.to_owned(), attributes, created, modified, revision })
+/// A stored document: a header of fixed form, then the attributes as JSON, so that a response can be made of it without
+/// decoding what it only passes on.
+///
+/// Header: format (1 byte), created, modified, revision (8 bytes each, little-endian), the URNs of the extensions that have
+/// attributes, each ended by a NUL byte, and one more NUL byte.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    created: Timestamp,
+    modified: Timestamp,
+    revision: u64,
+    /// The URNs of the extensions that have attributes.
+    pub extensions: Vec<String>,
+    /// The attributes as a JSON object.
+    pub attributes: Vec<u8>,
 }
 
-fn encode(resource: &Resource) -> Result<Vec<u8>> {
-    let parts = (resource.created, resource.modified, resource.revision, &resource.attributes);
-    serde_json::to_vec(&parts).map_err(|error| {
-        ScimError::new(ErrorKind::Internal, "The server failed to store a resource.").with_log(error.to_string())
-    })
+const FORMAT: u8 = 1;
+
+impl Document {
+    fn encode(resource_type: &ResourceType, resource: &Resource) -> Result<Vec<u8>> {
+        let mut bytes = vec![FORMAT];
+        for number in [resource.created, resource.modified, resource.revision] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        for urn in
+            resource_type.extensions.iter().map(|e| &*e.schema.id).filter(|urn| resource.attributes.contains_key(*urn))
+        {
+            bytes.extend_from_slice(urn.as_bytes());
+            bytes.push(0);
+        }
+        bytes.push(0);
+        serde_json::to_writer(&mut bytes, &resource.attributes).map_err(|error| {
+            ScimError::new(ErrorKind::Internal, "The server failed to store a resource.").with_log(error.to_string())
+        })?;
+        Ok(bytes)
+    }
+
+    /// The parts of a stored document, its attributes still as text.
+    pub fn decode(id: &str, bytes: &[u8]) -> Result<Self> {
+        Self::split(bytes).ok_or_else(|| unreadable(id, "its header is cut short or of another format"))
+    }
+
+    fn split(bytes: &[u8]) -> Option<Self> {
+        let (format, mut rest) = bytes.split_first()?;
+        if *format != FORMAT {
+            return None;
+        }
+        let mut number = || {
+            let (number, after) = rest.split_first_chunk::<8>()?;
+            rest = after;
+            Some(u64::from_le_bytes(*number))
+        };
+        let (created, modified, revision) = (number()?, number()?, number()?);
+        let mut extensions = Vec::new();
+        loop {
+            let end = rest.iter().position(|byte| *byte == 0)?;
+            let urn = std::str::from_utf8(&rest[..end]).ok()?;
+            rest = &rest[end + 1..];
+            if urn.is_empty() {
+                return Some(Self { created, modified, revision, extensions, attributes: rest.to_vec() });
+            }
+            extensions.push(urn.to_owned());
+        }
+    }
+
+    /// The resource, its attributes read.
+    pub fn resource(&self, id: &str) -> Result<Resource> {
+        let attributes =
+            serde_json::from_slice(&self.attributes).map_err(|error| unreadable(id, &error.to_string()))?;
+        let Self { created, modified, revision, .. } = *self;
+        Ok(Resource { id: id.to_owned(), attributes, created, modified, revision })
+    }
+}
+
+/// A resource whose document is shown without being read.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// Its document.
+    pub document: Document,
+    /// All but the attributes.
+    pub loaded: Loaded,
+}
+
+/// Read one resource to show it; `None` where there is none.
+pub fn peek_shown(reader: &impl Read, resource_type: &ResourceType, id: &str) -> Result<Option<Shown>> {
+    let mut all = vec![keys::document(resource_type, id)];
+    all.extend(stamp_keys(resource_type, id));
+    let values = reader.peek(&all)?;
+    let Some(bytes) = &values[0] else { return Ok(None) };
+    let document = Document::decode(id, bytes)?;
+    let Document { created, modified, revision, .. } = document;
+    let resource = Resource { id: id.to_owned(), attributes: Object::new(), created, modified, revision };
+    Ok(Some(Shown { document, loaded: loaded(resource, &values[1..]) }))
+}
+
+/// A stored document, read.
+pub fn decode(id: &str, bytes: &[u8]) -> Result<Resource> {
+    Document::decode(id, bytes)?.resource(id)
+}
+
+fn unreadable(id: &str, why: &str) -> ScimError {
+    ScimError::new(ErrorKind::Internal, "The server failed to read a stored resource.")
+        .with_log(format!("document {id}: {why}"))
 }
 
 /// What a resource is called where others refer to it: its `displayName`, else its first unique attribute.
