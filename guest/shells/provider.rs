@@ -37,6 +37,7 @@ impl handler::Guest for Provider {
             status: response.status,
             headers: response.headers.into_iter().map(|h| handler::Header { name: h.name, value: h.value }).collect(),
             body: response.body,
+            log: response.log,
         }
     }
 }

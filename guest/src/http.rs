@@ -53,4 +53,6 @@ pub struct Response {
     pub headers: Vec<Header>,
     /// The whole body; empty where there is none.
     pub body: Vec<u8>,
+    /// What the operator's log should say of a failure and the client should not read.
+    pub log: Option<String>,
 }

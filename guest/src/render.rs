@@ -76,12 +76,12 @@ pub fn json(status: u16, body: &Value) -> Response {
 }
 
 fn text(status: u16, body: Vec<u8>) -> Response {
-    Response { status, headers: vec![Header::new("content-type", MEDIA_TYPE)], body }
+    Response { status, headers: vec![Header::new("content-type", MEDIA_TYPE)], body, log: None }
 }
 
 /// A response without a body.
 pub fn empty(status: u16) -> Response {
-    Response { status, headers: Vec::new(), body: Vec::new() }
+    Response { status, ..Response::default() }
 }
 
 /// The text of a resource whose attributes are passed on as they are stored; `shell` is the resource without them.
@@ -143,6 +143,7 @@ pub fn error(error: &ScimError) -> Response {
     }
     body.insert("detail".into(), error.detail.as_str().into());
     let mut response = json(status, &Value::Object(body));
+    response.log.clone_from(&error.log);
     match &error.kind {
         ErrorKind::Unauthorized => response.headers.push(Header::new("www-authenticate", "Bearer realm=\"SCIM\"")),
         ErrorKind::MethodNotAllowed { allow } => response.headers.push(Header::new("allow", *allow)),

@@ -351,9 +351,23 @@ fn permissions_and_refusals() {
 }
 
 #[test]
-fn a_store_that_fails_is_503_without_its_words() {
+fn a_store_that_fails_is_503_and_its_words_are_for_the_log() {
     let host = TestHost { unavailable: true, ..TestHost::default() };
-    assert!(!refused(&host, "GET", "/Users/x", None, 503).contains("secret-host"));
+    let response = send(&host, "GET", "/Users/x", &[], None);
+    assert_eq!(response.status, 503);
+    assert!(!String::from_utf8_lossy(&response.body).contains("secret-host"));
+    assert!(response.log.unwrap().contains("secret-host"));
+}
+
+#[test]
+fn a_document_that_cannot_be_read_is_500_and_named_in_the_log() {
+    let host = TestHost::default();
+    let user = create(&host, "ann");
+    let key = keys::document(scimwell_guest::schema::REGISTRY.by_name("User").unwrap(), &user);
+    host.memory.commit(&[], &[Mutation::Put(key, b"broken".to_vec())]).unwrap();
+    let response = send(&host, "GET", &format!("/Users/{user}"), &[], None);
+    assert_eq!(response.status, 500);
+    assert!(response.log.unwrap().contains(&user));
 }
 
 #[test]

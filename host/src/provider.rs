@@ -137,7 +137,12 @@ impl Provider {
         let (called, principal) =
             run(&self.engine.runtime, &self.imports, async |store| self.call(store, request).await).await;
         let response = match called {
-            Ok(response) => response.into(),
+            Ok(response) => {
+                if let Some(log) = &response.log {
+                    tracing::error!(request_id, status = response.status, log, "the component reports a failure");
+                }
+                response.into()
+            }
             Err(failure) => failed(&failure, &request_id, &self.imports.metrics),
         };
         Handled { response, principal, request_id }

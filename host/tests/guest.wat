@@ -17,13 +17,14 @@
           (br_if $grow (i32.ne (memory.grow (i32.const 1)) (i32.const -1)))
           unreachable))
       (local.get $at))
-    ;; The response is at 0: status, headers (none), body.
+    ;; The response is at 0: status, headers (none), body, log (none).
     (func $reply (param $status i32) (param $body i32) (param $length i32) (result i32)
       (i32.store (i32.const 0) (local.get $status))
       (i32.store (i32.const 4) (i32.const 0))
       (i32.store (i32.const 8) (i32.const 0))
       (i32.store (i32.const 12) (local.get $body))
       (i32.store (i32.const 16) (local.get $length))
+      (i32.store (i32.const 20) (i32.const 0))
       (i32.const 0))
     ;; Replies with the string or list whose pointer and length are at $field.
     (func $echo (param $field i32) (result i32)
@@ -54,7 +55,8 @@
     (field "method" string) (field "target" string) (field "headers" (list $header)) (field "body" (list u8))
     (field "base-url" string) (field "client-certificate-subject" (option string)) (field "tenant-hint" (option string))
     (field "remote-address" (option string))))
-  (type $response (record (field "status" u16) (field "headers" (list $header)) (field "body" (list u8))))
+  (type $response (record (field "status" u16) (field "headers" (list $header)) (field "body" (list u8))
+    (field "log" (option string))))
   (func $handle (param "request" $request) (result $response)
     (canon lift (core func $i "handle") (memory (core memory $i "memory")) (realloc (core func $i "realloc"))))
   ;; An exported function may only use types that are exported beside it; this component gives them their names.
@@ -66,7 +68,8 @@
       (field "base-url" string) (field "client-certificate-subject" (option string)) (field "tenant-hint" (option string))
       (field "remote-address" (option string))))
     (import "request" (type $request (eq $request0)))
-    (type $response0 (record (field "status" u16) (field "headers" (list $header)) (field "body" (list u8))))
+    (type $response0 (record (field "status" u16) (field "headers" (list $header)) (field "body" (list u8))
+      (field "log" (option string))))
     (import "response" (type $response (eq $response0)))
     (import "f" (func $f (param "request" $request) (result $response)))
     (export $header1 "header" (type $header))
@@ -75,7 +78,8 @@
       (field "base-url" string) (field "client-certificate-subject" (option string)) (field "tenant-hint" (option string))
       (field "remote-address" (option string))))
     (export $request1 "request" (type $request1-0))
-    (type $response1-0 (record (field "status" u16) (field "headers" (list $header1)) (field "body" (list u8))))
+    (type $response1-0 (record (field "status" u16) (field "headers" (list $header1)) (field "body" (list u8))
+      (field "log" (option string))))
     (export $response1 "response" (type $response1-0))
     (export "handle" (func $f) (func (param "request" $request1) (result $response1))))
   (instance $handler (instantiate $named
