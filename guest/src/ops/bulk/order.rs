@@ -33,7 +33,9 @@ pub(super) fn steps(needs: &[Vec<usize>]) -> Vec<Vec<usize>> {
             if Some(search.low[number]) == search.found[number] {
                 let start = search.open.iter().rposition(|open| *open == number).unwrap_or(0);
                 let mut step = search.open.split_off(start);
-                step.iter().for_each(|number| settled[*number] = true);
+                for number in &step {
+                    settled[*number] = true;
+                }
                 step.sort_unstable();
                 steps.push(step);
             }
