@@ -34,6 +34,8 @@ pub enum ErrorKind {
         /// The value of the `Allow` header.
         allow: &'static str,
     },
+    /// The change refers to something that the same request failed to create.
+    Conflict,
     /// `If-Match` names another version.
     PreconditionFailed,
     /// The body is larger than the server takes.
@@ -74,6 +76,7 @@ impl ErrorKind {
             Self::Forbidden => (403, None),
             Self::NotFound => (404, None),
             Self::MethodNotAllowed { .. } => (405, None),
+            Self::Conflict => (409, None),
             Self::PreconditionFailed => (412, None),
             Self::PayloadTooLarge => (413, None),
             Self::UnsupportedMediaType => (415, None),

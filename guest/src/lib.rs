@@ -43,6 +43,7 @@ use http::{Request, Response};
 use ops::Context;
 use query::Query;
 use route::{Action, Route};
+use store::Mode;
 use tenant::Tenant;
 
 /// Answer one request. Never fails: what goes wrong becomes a SCIM Error response (RFC 7644 §3.12).
@@ -59,22 +60,36 @@ fn answer<H: Host>(host: &H, request: &Request) -> Result<Response> {
     permit(&route, &principal)?;
     let query = Query::parse(query)?;
     let now = host.now();
-    let ctx = &mut Context { host, store, principal, tenant: &tenant, request, query, compat: Compat::default(), now };
+    let mode = if route.writes() { ops::dry_run::mode(request)? } else { Mode::Commit };
+    let compat = Compat::default();
+    let ctx = &mut Context { host, store, principal, tenant: &tenant, request, query, compat, now, mode };
     let (resource_type, action) = match route {
         Route::Discovery(discovery) => return ops::discover::run(ctx, &discovery),
+        Route::Bulk => return Ok(written(ctx, ops::bulk::run)),
         Route::Resources(resource_type, action) => (resource_type, action),
     };
-    let response = match action {
-        Action::Search => return ops::search::run(ctx, resource_type),
-        Action::Read(id) => return ops::read::run(ctx, resource_type, &id),
-        Action::Create => ops::create::run(ctx, resource_type)?,
-        Action::Replace(id) => ops::replace::run(ctx, resource_type, &id)?,
-        Action::Patch(id) => ops::patch::run(ctx, resource_type, &id)?,
-        Action::Delete(id) => ops::delete::run(ctx, resource_type, &id)?,
-    };
-    // The write stands whatever becomes of this step; the next write goes on with it.
-    let _ = store::sweep::step(&ctx.store);
-    Ok(response)
+    match action {
+        Action::Search => ops::search::run(ctx, resource_type),
+        Action::Read(id) => ops::read::run(ctx, resource_type, &id),
+        Action::Create => Ok(written(ctx, |ctx| ops::create::run(ctx, resource_type))),
+        Action::Replace(id) => Ok(written(ctx, |ctx| ops::replace::run(ctx, resource_type, &id))),
+        Action::Patch(id) => Ok(written(ctx, |ctx| ops::patch::run(ctx, resource_type, &id))),
+        Action::Delete(id) => Ok(written(ctx, |ctx| ops::delete::run(ctx, resource_type, &id))),
+    }
+}
+
+/// Run an operation that writes, and what follows it.
+fn written<'a, H: Host>(
+    ctx: &mut Context<'a, H>,
+    operation: impl FnOnce(&mut Context<'a, H>) -> Result<Response>,
+) -> Response {
+    let response = operation(ctx);
+    if response.is_ok() && ctx.mode == Mode::Commit {
+        // The write stands whatever becomes of this step; the next write goes on with it.
+        let _ = store::sweep::step(&ctx.store, ctx.now);
+    }
+    let response = response.unwrap_or_else(|error| render::error(&error));
+    ops::dry_run::mark(ctx.mode, response)
 }
 
 fn authenticate<H: Host>(host: &H, request: &Request) -> Result<Principal> {

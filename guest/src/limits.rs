@@ -37,3 +37,15 @@ pub const GROUP_DEPTH: usize = 16;
 pub const CURSOR_SECONDS: u32 = 3_600;
 /// Seconds that a client is asked to wait after 503.
 pub const RETRY_AFTER_SECONDS: u32 = 1;
+/// Most operations in one bulk request (`bulk.maxOperations` of ServiceProviderConfig).
+pub const BULK_OPERATIONS: usize = 1_000;
+/// Most bytes of a bulk request's body (`bulk.maxPayloadSize` of ServiceProviderConfig).
+pub const BULK_BYTES: usize = 1024 * 1024;
+/// Most bytes of an `Idempotency-Key`.
+pub const IDEMPOTENCY_KEY_BYTES: usize = 255;
+/// For how long an `Idempotency-Key` gets the first answer again, in milliseconds: a day.
+pub const IDEMPOTENCY_MILLISECONDS: u64 = 24 * 60 * 60 * 1_000;
+/// Bytes of a kept answer's body in one value; longer bodies are kept in several.
+pub const ANSWER_PART_BYTES: usize = 256 * 1024;
+/// Kept answers removed in one maintenance step.
+pub const SWEEP_ANSWERS: u32 = 100;

@@ -15,6 +15,7 @@ use crate::store::repo::{Document, Loaded};
 pub const MEDIA_TYPE: &str = "application/scim+json";
 
 const ERROR: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
+const BULK_RESPONSE: &str = "urn:ietf:params:scim:api:messages:2.0:BulkResponse";
 const LIST: &str = "urn:ietf:params:scim:api:messages:2.0:ListResponse";
 
 /// Members and memberships, where they are wanted.
@@ -132,17 +133,46 @@ pub fn all(resources: &[Value]) -> Response {
     list(resources.len() as u64, 1, resources)
 }
 
+/// What became of one operation of a bulk request (RFC 7644 §3.7.3).
+#[derive(Clone, Debug)]
+pub struct Operated<'o> {
+    /// `method`, as the request gave it.
+    pub method: &'o str,
+    /// `bulkId`, where the request gave one.
+    pub bulk_id: Option<&'o str>,
+    /// Where the resource is; of no failed POST.
+    pub location: Option<String>,
+    /// The resource's version after the operation.
+    pub version: Option<&'o str>,
+    /// The status of the answer that the operation alone would have got, or its error.
+    pub outcome: Result<u16, &'o ScimError>,
+}
+
+/// The response to a bulk request.
+pub fn bulk<'o>(operated: impl Iterator<Item = Operated<'o>>) -> Response {
+    let operations = operated.map(|Operated { method, bulk_id, location, version, outcome }| {
+        let (status, error) = match outcome {
+            Ok(status) => (status, None),
+            Err(error) => (error.kind.table().0, Some(error_body(error))),
+        };
+        let mut operation = Object::new();
+        let mut put = |name: &str, value: Option<Value>| {
+            value.map(|value| operation.insert(name.to_owned(), value));
+        };
+        put("location", location.map(Value::from));
+        put("method", Some(method.into()));
+        put("bulkId", bulk_id.map(Value::from));
+        put("version", version.map(Value::from));
+        put("status", Some(status.to_string().into()));
+        put("response", error.map(Value::Object));
+        Value::Object(operation)
+    });
+    json(200, &json!({ "schemas": [BULK_RESPONSE], "Operations": operations.collect::<Vec<_>>() }))
+}
+
 /// An error response (RFC 7644 §3.12), with the headers that its status calls for.
 pub fn error(error: &ScimError) -> Response {
-    let (status, scim_type) = error.kind.table();
-    let mut body = Object::new();
-    body.insert("schemas".into(), json!([ERROR]));
-    body.insert("status".into(), status.to_string().into());
-    if let Some(scim_type) = scim_type {
-        body.insert("scimType".into(), scim_type.into());
-    }
-    body.insert("detail".into(), error.detail.as_str().into());
-    let mut response = json(status, &Value::Object(body));
+    let mut response = json(error.kind.table().0, &Value::Object(error_body(error)));
     response.log.clone_from(&error.log);
     match &error.kind {
         ErrorKind::Unauthorized => response.headers.push(Header::new("www-authenticate", "Bearer realm=\"SCIM\"")),
@@ -154,6 +184,18 @@ pub fn error(error: &ScimError) -> Response {
         _ => {}
     }
     response
+}
+
+fn error_body(error: &ScimError) -> Object {
+    let (status, scim_type) = error.kind.table();
+    let mut body = Object::new();
+    body.insert("schemas".into(), json!([ERROR]));
+    body.insert("status".into(), status.to_string().into());
+    if let Some(scim_type) = scim_type {
+        body.insert("scimType".into(), scim_type.into());
+    }
+    body.insert("detail".into(), error.detail.as_str().into());
+    body
 }
 
 /// The URNs of the core schema and of the extensions that the resource has attributes of (RFC 7643 §3).

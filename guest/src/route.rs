@@ -11,6 +11,8 @@ use crate::schema::{Registry, ResourceType};
 pub enum Route<'r> {
     /// What the server tells about itself.
     Discovery(Discovery),
+    /// `POST /Bulk` (RFC 7644 §3.7)
+    Bulk,
     /// Resources of a type.
     Resources(&'r ResourceType, Action),
 }
@@ -64,7 +66,9 @@ pub fn route<'r>(registry: &'r Registry, method: &str, path: &str) -> Result<Rou
         ("serviceproviderconfig" | "serviceproviderconfigs", 0) => Discovery::ServiceProviderConfig,
         ("resourcetypes" | "resourcetype", 0 | 1) => Discovery::ResourceTypes(name),
         ("schemas", 0 | 1) => Discovery::Schemas(name),
-        ("bulk" | "me", _) | (".search", 0) => return Err(not_offered(first)),
+        ("bulk", 0) if method == "POST" => return Ok(Route::Bulk),
+        ("bulk", 0) => return Err(not_allowed(method, path, "POST")),
+        ("me", _) | (".search", 0) => return Err(not_offered(first)),
         _ => return Err(unknown(registry, path)),
     };
     match method {
@@ -96,7 +100,7 @@ fn decode(segment: &str) -> Result<String> {
 
 fn unknown(registry: &Registry, path: &str) -> ScimError {
     let mut offered: Vec<&str> = registry.resource_types.iter().map(|t| t.endpoint.as_ref()).collect();
-    offered.extend(["/ServiceProviderConfig", "/ResourceTypes", "/Schemas"]);
+    offered.extend(["/Bulk", "/ServiceProviderConfig", "/ResourceTypes", "/Schemas"]);
     ScimError::new(
         ErrorKind::NotFound,
         format!("`{path}` is no endpoint of this server. It offers {}.", offered.join(", ")),
@@ -124,6 +128,7 @@ mod tests {
 
     fn check(method: &str, path: &str, expect: &str) {
         let found = match route(&REGISTRY, method, path) {
+            Ok(Route::Bulk) => "Bulk".to_owned(),
             Ok(Route::Discovery(discovery)) => format!("{discovery:?}"),
             Ok(Route::Resources(resource_type, action)) => format!("{} {action:?}", resource_type.name),
             Err(error) => error.kind.table().0.to_string(),
@@ -139,6 +144,13 @@ mod tests {
         check("PUT", "/Users/1", "User Replace(\"1\")");
         check("PATCH", "/Users/a%20b", "User Patch(\"a b\")");
         check("DELETE", "/Groups/1", "Group Delete(\"1\")");
+    }
+
+    #[test]
+    fn bulk_takes_post_only() {
+        check("POST", "/Bulk", "Bulk");
+        check("POST", "/bulk/", "Bulk");
+        check("PUT", "/Bulk", "405");
     }
 
     #[test]
@@ -164,7 +176,8 @@ mod tests {
         check("GET", "/Users/%zz", "404");
         check("DELETE", "/Users", "405");
         check("POST", "/Users/1", "405");
-        check("POST", "/Bulk", "501");
+        check("POST", "/Bulk/1", "404");
+        check("GET", "/Bulk", "405");
         check("POST", "/Users/.search", "501");
     }
 }

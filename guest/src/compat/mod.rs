@@ -15,6 +15,8 @@ use crate::error::{ErrorKind, Result, ScimError};
 pub enum Tolerance {
     /// `op` in another case than lower: `Add` (Entra ID). RFC 7644 §3.5.2.
     OperationCase,
+    /// The `method` of a bulk operation in another case than upper: `post`. RFC 7644 §3.7.
+    MethodCase,
     /// A boolean as a string: `"True"` (Entra ID, Keycloak). RFC 7643 §2.3.2.
     BooleanString,
     /// A number as a string. RFC 7643 §2.3.3.
@@ -52,6 +54,7 @@ impl Tolerance {
     pub fn describe(self) -> &'static str {
         match self {
             Self::OperationCase => "`op` must be lower case: add, replace or remove",
+            Self::MethodCase => "`method` must be upper case: POST, PUT, PATCH or DELETE",
             Self::BooleanString => "a boolean must be true or false without quotes",
             Self::NumberString => "a number must not be in quotes",
             Self::RemoveByValue => "remove names values by a filter in `path`: members[value eq \"id\"]",

@@ -2,17 +2,19 @@
 
 use serde_json::Value;
 
+use crate::compat::Compat;
 use crate::error::Result;
 use crate::host::Host;
 use crate::http::Response;
 use crate::resource::Resource;
 use crate::schema::ResourceType;
-use crate::store::Txn;
 use crate::store::edges::{self, Edit};
 use crate::store::log::{self, Operation};
 use crate::store::repo::{self, Loaded};
+use crate::store::{Store, Txn};
 use crate::validate;
 
+use super::idempotency::Once;
 use super::{Context, drop_secrets};
 
 /// A resource to be created.
@@ -21,40 +23,57 @@ pub struct Create<'t> {
     resource_type: &'t ResourceType,
     new: Resource,
     members: Edit,
+    compat: Compat,
 }
 
-/// Create a resource from the body; 201 with all of it.
+/// Create a resource from the body; 201 with all of it. With an `Idempotency-Key`, once (see [`super::idempotency`]).
 pub fn run<H: Host>(ctx: &mut Context<'_, H>, resource_type: &ResourceType) -> Result<Response> {
+    let once = Once::of(ctx)?;
+    if let Some(first) = once.first_answer(&ctx.store)? {
+        return Ok(first);
+    }
     let body = ctx.body()?;
     ctx.projection(resource_type)?;
-    let create = Create::decode(ctx, resource_type, body)?;
+    let id = ctx.new_id();
+    let create = Create::decode(ctx, resource_type, id, body)?;
     let ctx = &*ctx;
     ctx.transact(|txn| {
-        let loaded = create.apply(ctx, txn)?;
-        ctx.show(txn, 201, resource_type, loaded)
+        once.run(txn, |txn| {
+            create.write(txn)?;
+            let loaded = create.link(ctx, txn)?;
+            ctx.show(txn, 201, resource_type, loaded)
+        })
     })
 }
 
 impl<'t> Create<'t> {
     /// From a body, with a new id.
-    pub fn decode<H: Host>(ctx: &mut Context<'_, H>, resource_type: &'t ResourceType, body: Value) -> Result<Self> {
+    pub fn decode<H: Host>(
+        ctx: &mut Context<'_, H>,
+        resource_type: &'t ResourceType,
+        id: String,
+        body: Value,
+    ) -> Result<Self> {
         let mut draft = validate::draft(resource_type, body, &mut ctx.compat)?;
         validate::document(resource_type, &draft.attributes)?;
         drop_secrets(resource_type, &mut draft.attributes);
-        let id = ctx.new_id();
         let new = Resource { id, attributes: draft.attributes, created: ctx.now, modified: ctx.now, revision: 1 };
         let named = draft.members.unwrap_or_default().into_iter().map(|member| (member, true)).collect();
-        Ok(Self { resource_type, new, members: Edit { only: false, named } })
+        Ok(Self { resource_type, new, members: Edit { only: false, named }, compat: ctx.compat.clone() })
     }
 
-    /// Create it in a transaction.
-    pub fn apply<H: Host>(&self, ctx: &Context<'_, H>, txn: &mut Txn<'_, H::Store>) -> Result<Loaded> {
-        let Self { resource_type, new, members } = self;
-        repo::write(txn, resource_type, None, new)?;
+    /// The first step: its document. From here on, others may refer to it in the same transaction.
+    pub fn write<S: Store>(&self, txn: &mut Txn<'_, S>) -> Result<()> {
+        repo::write(txn, self.resource_type, None, &self.new)
+    }
+
+    /// The second step: its members, which must be there by now, the policy's word and the log.
+    pub fn link<H: Host>(&self, ctx: &Context<'_, H>, txn: &mut Txn<'_, H::Store>) -> Result<Loaded> {
+        let Self { resource_type, new, members, compat } = self;
         let members = edges::edit(txn, resource_type, &new.id, members, ctx.now)?;
         let documents = (None, Some(&new.attributes));
         ctx.review(Operation::Create, resource_type, &new.id, documents)?;
-        log::append(txn, &ctx.cause(Operation::Create, &ctx.compat), resource_type, &new.id, documents, &members)?;
+        log::append(txn, &ctx.cause(Operation::Create, compat), resource_type, &new.id, documents, &members)?;
         let changed = !members.is_empty();
         Ok(Loaded {
             resource: new.clone(),

@@ -1,8 +1,11 @@
 //! The operations: one a file. Each decodes into something typed, runs in a transaction and renders what it did.
 
+pub mod bulk;
 pub mod create;
 pub mod delete;
 pub mod discover;
+pub mod dry_run;
+pub mod idempotency;
 mod membership;
 pub mod patch;
 pub mod read;
@@ -43,6 +46,8 @@ pub struct Context<'a, H: Host> {
     pub compat: Compat,
     /// The time of the request.
     pub now: Timestamp,
+    /// Whether what it does is to stay.
+    pub mode: Mode,
 }
 
 impl<H: Host> Context<'_, H> {
@@ -66,7 +71,7 @@ impl<H: Host> Context<'_, H> {
 
     /// Run an operation in a transaction of its own.
     fn transact<T>(&self, operation: impl FnMut(&mut Txn<'_, H::Store>) -> Result<T>) -> Result<T> {
-        crate::store::transact(&self.store, Mode::Commit, operation)
+        crate::store::transact(&self.store, self.mode, operation)
     }
 
     /// The version that the request insists on.

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::compat::Compat;
 use crate::error::Result;
 use crate::host::Host;
 use crate::http::{Header, Response};
@@ -22,6 +23,7 @@ pub struct Patch<'t> {
     id: String,
     if_match: Option<String>,
     operations: Vec<patch::Operation<'t>>,
+    compat: Compat,
 }
 
 /// Apply the body's operations; 200 with the resource, or 204 where showing it would cost far more than the change did
@@ -56,17 +58,17 @@ impl<'t> Patch<'t> {
         body: &Value,
     ) -> Result<Self> {
         let operations = patch::parse(body, resource_type, &mut ctx.compat)?;
-        Ok(Self { resource_type, id: id.to_owned(), if_match, operations })
+        Ok(Self { resource_type, id: id.to_owned(), if_match, operations, compat: ctx.compat.clone() })
     }
 
     /// Apply them in a transaction.
     pub fn apply<H: Host>(&self, ctx: &Context<'_, H>, txn: &mut Txn<'_, H::Store>) -> Result<Loaded> {
-        let Self { resource_type, id, if_match, operations } = self;
+        let Self { resource_type, id, if_match, operations, compat } = self;
         let mut old = repo::read(txn, resource_type, id)?;
         check_if_match(txn, if_match.as_deref(), &mut old)?;
         let mut attributes = old.resource.attributes.clone();
         // What applying tolerates depends on what is there, and so does what this attempt says of it.
-        let mut compat = ctx.compat.clone();
+        let mut compat = compat.clone();
         let applied = patch::apply(resource_type, &mut attributes, operations, &mut compat)?;
         drop_secrets(resource_type, &mut attributes);
         validate::document(resource_type, &attributes)?;

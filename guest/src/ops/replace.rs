@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::compat::Compat;
 use crate::error::Result;
 use crate::host::Host;
 use crate::http::Response;
@@ -23,6 +24,7 @@ pub struct Replace<'t> {
     if_match: Option<String>,
     attributes: Object,
     members: Option<Edit>,
+    compat: Compat,
 }
 
 /// Replace the document by the body; 200 with all of it.
@@ -53,16 +55,17 @@ impl<'t> Replace<'t> {
         let members = draft
             .members
             .map(|members| Edit { only: true, named: members.into_iter().map(|member| (member, true)).collect() });
-        Ok(Self { resource_type, id: id.to_owned(), if_match, attributes: draft.attributes, members })
+        let (attributes, compat) = (draft.attributes, ctx.compat.clone());
+        Ok(Self { resource_type, id: id.to_owned(), if_match, attributes, members, compat })
     }
 
     /// Replace it in a transaction.
     pub fn apply<H: Host>(&self, ctx: &Context<'_, H>, txn: &mut Txn<'_, H::Store>) -> Result<Loaded> {
-        let Self { resource_type, id, if_match, attributes, members } = self;
+        let Self { resource_type, id, if_match, attributes, members, compat } = self;
         let mut old = repo::read(txn, resource_type, id)?;
         check_if_match(txn, if_match.as_deref(), &mut old)?;
         validate::immutable(resource_type, &old.resource.attributes, attributes)?;
-        let cause = ctx.cause(Operation::Replace, &ctx.compat);
+        let cause = ctx.cause(Operation::Replace, compat);
         membership::change(ctx, txn, &cause, resource_type, &old, attributes.clone(), members.as_ref())
     }
 }

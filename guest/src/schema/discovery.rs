@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Attribute, Mutability, Registry, ResourceType, Returned, Schema, Type, Uniqueness};
-use crate::limits::{DEFAULT_PAGE, MAX_PAGE};
+use crate::limits::{BULK_BYTES, BULK_OPERATIONS, DEFAULT_PAGE, MAX_PAGE};
 use crate::resource::Object;
 
 /// The features that ServiceProviderConfig advertises (RFC 7643 §5). What is here must be what the server does.
@@ -43,8 +43,15 @@ pub struct Cursor {
 }
 
 /// What this server offers.
-pub const FEATURES: Features =
-    Features { patch: true, bulk: None, filter: true, change_password: false, sort: true, etag: true, cursor: None };
+pub const FEATURES: Features = Features {
+    patch: true,
+    bulk: Some(Bulk { max_operations: BULK_OPERATIONS, max_payload_size: BULK_BYTES }),
+    filter: true,
+    change_password: false,
+    sort: true,
+    etag: true,
+    cursor: None,
+};
 
 /// The URN of ServiceProviderConfig documents.
 pub const SERVICE_PROVIDER_CONFIG_URN: &str = "urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig";

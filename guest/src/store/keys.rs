@@ -12,6 +12,9 @@
 //! | `c` id | counter: members of this resource |
 //! | `t` id | when its members last changed: milliseconds, 8 bytes, little-endian |
 //! | `x` id | nothing: a deleted resource whose edges are still to be swept |
+//! | `y` time digest | nothing: an answer kept for an `Idempotency-Key`, in the order of time (8 bytes, big-endian) |
+//! | `k` digest | such an answer (see `answers`) |
+//! | `k` digest number | a part of its body; the number has 4 bytes, big-endian |
 //! | `n` type | counter: resources of the type |
 //! | `z` | the tenant's configuration |
 //! | `l` sequence | the log (see `log`) |
@@ -19,9 +22,13 @@
 //! Ids never hold a NUL byte and type and attribute names are schema names, so the separators are unambiguous.
 
 use crate::limits;
+use crate::resource::Timestamp;
 use crate::schema::{Attribute, ResourceType, Target, fold_case};
 
 use super::{Key, KeyRange};
+
+/// A SHA-256 digest, as a name of fixed length.
+pub type Digest = [u8; 32];
 
 /// Bytes of an id that this server could have made, at most.
 const MAX_ID: usize = 64;
@@ -133,6 +140,46 @@ pub fn all_gone() -> KeyRange {
     below(vec![b'x'])
 }
 
+/// All that maintenance is to remove, what can go at once first: deleted resources, then kept answers by age.
+pub fn to_sweep() -> KeyRange {
+    KeyRange { start: vec![b'x'], end: vec![b'y' + 1] }
+}
+
+/// The answer that is kept under a name.
+pub fn answer(name: &Digest) -> Key {
+    join(b'k', &[name])
+}
+
+/// A part of its body.
+pub fn answer_part(name: &Digest, number: u32) -> Key {
+    let mut key = answer(name);
+    key.extend_from_slice(&number.to_be_bytes());
+    key
+}
+
+/// When it was given.
+pub fn answer_time(time: Timestamp, name: &Digest) -> Key {
+    let mut key = vec![b'y'];
+    key.extend_from_slice(&time.to_be_bytes());
+    key.extend_from_slice(name);
+    key
+}
+
+/// All answers given before `time`, the oldest first.
+pub fn answers_before(time: Timestamp) -> KeyRange {
+    let mut end = vec![b'y'];
+    end.extend_from_slice(&time.to_be_bytes());
+    KeyRange { start: vec![b'y'], end }
+}
+
+/// The name in an [`answer_time`] key; `None` for any other key.
+pub fn answer_name(key: &[u8]) -> Option<Digest> {
+    match key {
+        [b'y', rest @ ..] => rest.get(size_of::<Timestamp>()..)?.try_into().ok(),
+        _ => None,
+    }
+}
+
 /// Counts the resources of a type.
 pub fn resource_count(resource_type: &ResourceType) -> Key {
     join(b'n', &[resource_type.name.as_bytes()])
@@ -239,6 +286,16 @@ mod tests {
         assert_eq!(last_part(&document(user(), "7")), "7");
         assert_eq!(last_part(&gone("7")), "7");
         assert_eq!(last_part(&member("g", "7")), "7");
+    }
+
+    #[test]
+    fn answers_are_swept_after_the_deleted_and_by_age() {
+        let (old, new) = (answer_time(255, &[1; 32]), answer_time(256, &[0; 32]));
+        assert!(gone("7") < old && old < new);
+        assert!([&gone("7"), &old, &new].iter().all(|key| within(&to_sweep(), key)));
+        assert!(within(&answers_before(256), &old) && !within(&answers_before(256), &new));
+        assert_eq!((answer_name(&old), answer_name(&gone("7"))), (Some([1; 32]), None));
+        assert_ne!(answer(&[1; 32]), answer_part(&[1; 32], 0));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! Architecture invariant: nothing here knows HTTP, JSON over the wire or a concrete attribute.
 
+pub mod answers;
 pub mod edges;
 pub mod keys;
 pub mod log;

@@ -1,40 +1,50 @@
-//! Maintenance in bounded steps: edges of resources that were deleted with too many of them to remove at once.
+//! Maintenance in bounded steps: edges of resources that were deleted with too many of them to remove at once, and answers
+//! that were kept for an `Idempotency-Key` long enough.
 //!
 //! There is no background process: each write that finds some gives one step.
 
 use crate::error::Result;
 use crate::limits;
+use crate::resource::Timestamp;
 
-use super::{Mode, Read, Store, counter, edges, keys, transact};
+use super::{Mode, Read, Store, answers, counter, edges, keys, transact};
 
-/// Remove up to [`limits::SWEEP_EDGES`] edges of one deleted resource. Returns whether there was anything to do.
-pub fn step<S: Store>(store: &S) -> Result<bool> {
-    let Some(entry) = store.entries(&keys::all_gone(), true, 1)?.pop() else { return Ok(false) };
-    let id = keys::last_part(&entry.key);
+/// Remove what is due, up to [`limits::SWEEP_EDGES`] edges of one deleted resource or [`limits::SWEEP_ANSWERS`] answers.
+/// Returns whether there was anything to do.
+pub fn step<S: Store>(store: &S, now: Timestamp) -> Result<bool> {
+    // One look tells of both, since every write pays for it.
+    let Some(entry) = store.entries(&keys::to_sweep(), true, 1)?.pop() else { return Ok(false) };
+    match keys::answer_name(&entry.key) {
+        Some(_) => answers::sweep(store, now),
+        None => edges(store, &keys::last_part(&entry.key)),
+    }
+}
+
+fn edges<S: Store>(store: &S, id: &str) -> Result<bool> {
     transact(store, Mode::Commit, |txn| {
         // Two sweepers meet on this key; the second starts again on what is left.
-        let Some(round) = txn.read_one(&keys::gone(&id))? else { return Ok(true) };
-        let members = store.entries(&keys::members(&id), true, limits::SWEEP_EDGES)?;
+        let Some(round) = txn.read_one(&keys::gone(id))? else { return Ok(true) };
+        let members = store.entries(&keys::members(id), true, limits::SWEEP_EDGES)?;
         for entry in &members {
             let member = keys::last_part(&entry.key);
             txn.delete(entry.key.clone());
-            txn.delete(keys::membership(&member, &id));
+            txn.delete(keys::membership(&member, id));
             txn.add(keys::edge_revision(&member), 1);
         }
         let left = limits::SWEEP_EDGES - u32::try_from(members.len()).unwrap_or(limits::SWEEP_EDGES);
-        let holders = store.entries(&keys::memberships(&id), true, left)?;
+        let holders = store.entries(&keys::memberships(id), true, left)?;
         for entry in &holders {
             let holder = keys::last_part(&entry.key);
             txn.delete(entry.key.clone());
-            txn.delete(keys::member(&holder, &id));
+            txn.delete(keys::member(&holder, id));
             txn.add(keys::member_count(&holder), -1);
             txn.add(keys::edge_revision(&holder), 1);
         }
         if members.len() + holders.len() < limits::SWEEP_EDGES as usize {
-            edges::forget(txn, &id);
+            edges::forget(txn, id);
         } else {
             // Moves the key that a concurrent sweeper has read.
-            txn.put(keys::gone(&id), counter(Some(&round)).wrapping_add(1).to_le_bytes().to_vec());
+            txn.put(keys::gone(id), counter(Some(&round)).wrapping_add(1).to_le_bytes().to_vec());
         }
         Ok(true)
     })

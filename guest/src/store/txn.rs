@@ -57,6 +57,8 @@ pub struct Txn<'s, S> {
     reads: BTreeMap<Key, Option<Value>>,
     writes: BTreeMap<Key, Write>,
     appends: Vec<(Key, Value)>,
+    /// What the writes since the beginning of the current `attempt` have replaced, in order.
+    undo: Option<Vec<(Key, Option<Write>)>>,
 }
 
 /// What is to become of a key.
@@ -68,7 +70,7 @@ enum Write {
 
 impl<'s, S: Store> Txn<'s, S> {
     fn new(store: &'s S) -> Self {
-        Self { store, reads: BTreeMap::new(), writes: BTreeMap::new(), appends: Vec::new() }
+        Self { store, reads: BTreeMap::new(), writes: BTreeMap::new(), appends: Vec::new(), undo: None }
     }
 
     /// The values of `keys`, which must not change before the commit.
@@ -88,12 +90,12 @@ impl<'s, S: Store> Txn<'s, S> {
 
     /// Map the key to the value.
     pub fn put(&mut self, key: Key, value: Value) {
-        self.writes.insert(key, Write::Put(value));
+        self.write(key, Write::Put(value));
     }
 
     /// Remove the key.
     pub fn delete(&mut self, key: Key) {
-        self.writes.insert(key, Write::Delete);
+        self.write(key, Write::Delete);
     }
 
     /// Add to a counter, whatever it is by then.
@@ -104,12 +106,46 @@ impl<'s, S: Store> Txn<'s, S> {
             Some(Write::Delete) => Write::Put(by.to_le_bytes().to_vec()),
             Some(Write::Put(value)) => Write::Put(counter(Some(value)).wrapping_add(by).to_le_bytes().to_vec()),
         };
-        self.writes.insert(key, write);
+        self.write(key, write);
     }
 
     /// Append to a log.
     pub fn append(&mut self, prefix: Key, value: Value) {
         self.appends.push((prefix, value));
+    }
+
+    /// Run a part of the transaction; if it fails, take back what it has written. What it has read stays checked.
+    pub fn attempt<T>(&mut self, part: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let outer = self.undo.replace(Vec::new());
+        let appended = self.appends.len();
+        let result = part(self);
+        let undo = std::mem::replace(&mut self.undo, outer).unwrap_or_default();
+        match (&result, &mut self.undo) {
+            (Ok(_), Some(outer)) => outer.extend(undo),
+            (Ok(_), None) => {}
+            (Err(_), _) => {
+                for (key, before) in undo.into_iter().rev() {
+                    match before {
+                        Some(write) => self.writes.insert(key, write),
+                        None => self.writes.remove(&key),
+                    };
+                }
+                self.appends.truncate(appended);
+            }
+        }
+        result
+    }
+
+    fn write(&mut self, key: Key, write: Write) {
+        match &mut self.undo {
+            None => {
+                self.writes.insert(key, write);
+            }
+            Some(undo) => {
+                let before = self.writes.insert(key.clone(), write);
+                undo.push((key, before));
+            }
+        }
     }
 
     /// What a key maps to after this transaction's writes.
@@ -304,5 +340,40 @@ mod tests {
         })
         .unwrap();
         assert_eq!(names(store.entries(&range, true, 10).unwrap()), "abd");
+    }
+
+    #[test]
+    fn a_failed_attempt_takes_its_own_writes_back_and_no_others() {
+        let store = Memory::default();
+        let key = |k: &str| k.as_bytes().to_vec();
+        let failed = || ScimError::new(ErrorKind::InvalidValue, "no");
+        transact(&store, Mode::Commit, |txn| {
+            txn.put(key("a"), b"1".to_vec());
+            txn.add(key("n"), 1);
+            let outcome: Result<()> = txn.attempt(|txn| {
+                txn.put(key("a"), b"2".to_vec());
+                txn.put(key("b"), Vec::new());
+                txn.attempt(|txn| {
+                    txn.add(key("n"), 5);
+                    Ok(())
+                })?;
+                txn.delete(key("a"));
+                txn.append(key("l"), Vec::new());
+                Err(failed())
+            });
+            assert_eq!(outcome, Err(failed()));
+            txn.attempt(|txn| {
+                let inner: Result<()> = txn.attempt(|txn| {
+                    txn.delete(key("a"));
+                    Err(failed())
+                });
+                assert!(inner.is_err());
+                txn.add(key("n"), 1);
+                Ok(())
+            })
+        })
+        .unwrap();
+        let stored: Vec<_> = store.dump().into_iter().collect();
+        assert_eq!(stored, [(key("a"), b"1".to_vec()), (key("n"), 2i64.to_le_bytes().to_vec())]);
     }
 }
