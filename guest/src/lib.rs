@@ -42,12 +42,17 @@ use host::{AuthError, Credentials, Principal};
 use http::{Request, Response};
 use ops::Context;
 use query::Query;
-use route::{Action, Route};
+use route::{Action, Me, Route};
 use tenant::Tenant;
 
 /// Answer one request. Never fails: what goes wrong becomes a SCIM Error response (RFC 7644 §3.12).
 pub fn handle<H: Host>(host: &H, request: &Request) -> Response {
-    answer(host, request).unwrap_or_else(|error| render::error(&error))
+    let mut response = answer(host, request).unwrap_or_else(|error| render::error(&error));
+    // RFC 9110 §9.3.2: the headers of GET, without its content.
+    if request.method == "HEAD" {
+        response.body.clear();
+    }
+    response
 }
 
 fn answer<H: Host>(host: &H, request: &Request) -> Result<Response> {
@@ -55,17 +60,29 @@ fn answer<H: Host>(host: &H, request: &Request) -> Result<Response> {
     let store = host.open(&principal.tenant).map_err(store::failure)?;
     let tenant = Tenant::load(&store)?;
     let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
-    let route = route::route(&tenant.registry, &request.method, path)?;
+    let route = match route::route(&tenant.registry, &request.method, path) {
+        Err(ScimError { kind: ErrorKind::MethodNotAllowed { allow }, .. }) if request.method == "OPTIONS" => {
+            return Ok(render::options(allow));
+        }
+        route => route?,
+    };
     permit(&route, &principal)?;
     let query = Query::parse(query)?;
     let now = host.now();
     let ctx = &mut Context { host, store, principal, tenant: &tenant, request, query, compat: Compat::default(), now };
     let (resource_type, action) = match route {
         Route::Discovery(discovery) => return ops::discover::run(ctx, &discovery),
+        Route::Root(parameters) => return ops::search::root(ctx, parameters),
+        Route::Me(Me::Read) => return ops::me::run(ctx, Me::Read),
+        Route::Me(me) => {
+            let response = ops::me::run(ctx, me)?;
+            let _ = store::sweep::step(&ctx.store);
+            return Ok(response);
+        }
         Route::Resources(resource_type, action) => (resource_type, action),
     };
     let response = match action {
-        Action::Search => return ops::search::run(ctx, resource_type),
+        Action::Search(parameters) => return ops::search::run(ctx, resource_type, parameters),
         Action::Read(id) => return ops::read::run(ctx, resource_type, &id),
         Action::Create => ops::create::run(ctx, resource_type)?,
         Action::Replace(id) => ops::replace::run(ctx, resource_type, &id)?,

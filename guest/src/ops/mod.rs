@@ -1,13 +1,18 @@
 //! The operations: one a file. Each decodes into something typed, runs in a transaction and renders what it did.
 
 pub mod create;
+mod cursor;
 pub mod delete;
 pub mod discover;
+pub mod me;
 mod membership;
 pub mod patch;
+mod precondition;
+mod preference;
 pub mod read;
 pub mod replace;
 pub mod search;
+mod select;
 mod sort;
 mod view;
 

@@ -13,6 +13,7 @@
 //! | `t` id | when its members last changed: milliseconds, 8 bytes, little-endian |
 //! | `x` id | nothing: a deleted resource whose edges are still to be swept |
 //! | `n` type | counter: resources of the type |
+//! | `q` | the key that authenticates cursors: 32 random bytes |
 //! | `z` | the tenant's configuration |
 //! | `l` sequence | the log (see `log`) |
 //!
@@ -136,6 +137,11 @@ pub fn all_gone() -> KeyRange {
 /// Counts the resources of a type.
 pub fn resource_count(resource_type: &ResourceType) -> Key {
     join(b'n', &[resource_type.name.as_bytes()])
+}
+
+/// The key that authenticates cursors.
+pub fn cursor_key() -> Key {
+    vec![b'q']
 }
 
 /// The tenant's configuration.
