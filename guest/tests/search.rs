@@ -57,6 +57,7 @@ fn traverse(host: &TestHost, target: &str) -> (Vec<String>, usize) {
         assert_eq!(page["itemsPerPage"], page["Resources"].as_array().unwrap().len());
         found.extend(names(&page));
         pages += 1;
+        assert!(pages < 100, "{target} goes round in circles");
         match page.get("nextCursor") {
             Some(next) => next.as_str().unwrap().clone_into(&mut cursor),
             None => return (found, pages),
@@ -149,7 +150,9 @@ fn the_root_is_sorted_over_all_types() {
 fn cursors_go_through_everything() {
     let host = TestHost::default();
     let all: Vec<String> = (0..10).map(|i| format!("u{i}")).collect();
-    all.iter().for_each(|name| drop(create(&host, name)));
+    for name in &all {
+        create(&host, name);
+    }
     for target in
         ["/Users?count=3", "/Users?count=3&filter=userName%20pr", "/?count=3", "/Users?count=3&sortBy=userName"]
     {

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{AttributePath, Checked, Filter, Literal, Operator, check};
 use crate::compat::Compat;
-use crate::error::Result;
+use crate::error::{Result, ScimError};
 use crate::resource::Object;
 use crate::schema::ResourceType;
 
@@ -73,7 +73,7 @@ pub fn check_across<'s>(
             Ok(checked) => known(checked, ty),
             Err(error) => {
                 if !types.iter().any(|other| check(term, other, &mut compat.clone()).is_ok()) {
-                    return Err(error);
+                    return Err(nowhere(error, types));
                 }
                 match holds_without_value(term) {
                     true => Across::All,
@@ -82,6 +82,14 @@ pub fn check_across<'s>(
             }
         },
     })
+}
+
+/// Why a name that fits no type is refused: with one type, its own words say it all.
+pub fn nowhere(error: ScimError, types: &[&ResourceType]) -> ScimError {
+    match types {
+        [] | [_] => error,
+        _ => error.at("no resource type fits"),
+    }
 }
 
 /// Whether a term holds of an attribute without a value, as `Checked::matches` has it: it differs from everything.

@@ -12,7 +12,7 @@ mod plan;
 
 use std::fmt;
 
-pub use across::{Across, check_across, equals};
+pub use across::{Across, check_across, equals, nowhere};
 pub use check::{Checked, Operand, check, check_values, resolve};
 pub use parse::{parse, parse_path};
 pub use plan::{Access, Plan, plan};

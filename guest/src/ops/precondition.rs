@@ -1,6 +1,6 @@
 //! Preconditions of a request (RFC 7644 §3.14, RFC 9110 §13) beside `If-Match` of a write, which is part of the operation.
 
-use crate::error::{ErrorKind, Result, ScimError};
+use crate::error::{ErrorKind, Result, ScimError, excerpt};
 use crate::host::Host;
 use crate::schema::ResourceType;
 use crate::store::{Txn, counter, keys, repo};
@@ -22,7 +22,10 @@ impl<H: Host> Context<'_, H> {
         match self.request.header("if-match") {
             Some(wanted) if !matches_version(wanted, version) => Err(ScimError::new(
                 ErrorKind::PreconditionFailed,
-                format!("If-Match is {wanted}, but the resource is at version {version}. Read it without If-Match."),
+                format!(
+                    "If-Match is {}, but the resource is at version {version}. Read it without If-Match.",
+                    excerpt(wanted)
+                ),
             )),
             _ => match self.request.header("if-none-match") {
                 Some(known) if matches_version(known, version) => Ok(Known::Yes),
@@ -46,8 +49,9 @@ impl<H: Host> Context<'_, H> {
             true => Err(ScimError::new(
                 ErrorKind::PreconditionFailed,
                 format!(
-                    "If-None-Match is {unwanted}, and the resource is at version {}: it exists already. Leave If-None-Match \
+                    "If-None-Match is {}, and the resource is at version {}: it exists already. Leave If-None-Match \
                      out to change it.",
+                    excerpt(unwanted),
                     loaded.version()
                 ),
             )),

@@ -34,15 +34,12 @@ impl Return {
 /// The value of the first preference called `name`, in any case; empty where it has none. `Prefer` may come several times.
 pub(super) fn preference(request: &Request, name: &str) -> Option<String> {
     let fields = request.headers.iter().filter(|header| header.name.eq_ignore_ascii_case("prefer"));
-    let preferences = fields.flat_map(|header| header.value.split(','));
-    preferences
-        .filter_map(|preference| {
-            let preference = preference.split(';').next().unwrap_or_default();
-            let (token, value) = preference.split_once('=').unwrap_or((preference, ""));
-            let named = token.trim().eq_ignore_ascii_case(name);
-            named.then(|| value.trim().trim_matches('"').to_owned())
-        })
-        .next()
+    fields.flat_map(|header| header.value.split(',')).find_map(|preference| {
+        let preference = preference.split(';').next().unwrap_or_default();
+        let (token, value) = preference.split_once('=').unwrap_or((preference, ""));
+        let named = token.trim().eq_ignore_ascii_case(name);
+        named.then(|| value.trim().trim_matches('"').to_owned())
+    })
 }
 
 #[cfg(test)]

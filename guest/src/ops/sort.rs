@@ -76,7 +76,7 @@ impl<'s> Sort<'s> {
             Ok(sort) => Ok(Some(sort)),
             Err(error) => match types.iter().any(|other| Sort::parse(other, sort_by, &mut compat.clone()).is_ok()) {
                 true => Ok(None),
-                false => Err(error),
+                false => Err(filter::nowhere(error, types)),
             },
         }
     }
