@@ -21,6 +21,12 @@ pub enum ErrorKind {
     NoTarget,
     /// A value that is missing, of the wrong type or not allowed.
     InvalidValue,
+    /// A cursor that this server didn't issue for this query (RFC 9865 §2.1).
+    InvalidCursor,
+    /// A cursor that was left lying for too long (RFC 9865 §2.1).
+    ExpiredCursor,
+    /// A page size that cursor paging doesn't take (RFC 9865 §2.1).
+    InvalidCount,
     /// A URI carries what it must not.
     Sensitive,
     /// No credentials, or they do not hold.
@@ -71,6 +77,9 @@ impl ErrorKind {
             Self::InvalidPath => (400, Some("invalidPath")),
             Self::NoTarget => (400, Some("noTarget")),
             Self::InvalidValue => (400, Some("invalidValue")),
+            Self::InvalidCursor => (400, Some("invalidCursor")),
+            Self::ExpiredCursor => (400, Some("expiredCursor")),
+            Self::InvalidCount => (400, Some("invalidCount")),
             Self::Sensitive => (400, Some("sensitive")),
             Self::Unauthorized => (401, None),
             Self::Forbidden => (403, None),

@@ -44,21 +44,6 @@ impl Request {
     }
 }
 
-impl Request {
-    /// Whether a `Prefer` header field states this preference with this value (RFC 7240 §2), names and values in any case.
-    /// Of a preference stated twice, the first counts.
-    pub fn prefers(&self, name: &str, value: &str) -> bool {
-        let fields = self.headers.iter().filter(|h| h.name.eq_ignore_ascii_case("prefer"));
-        let mut stated = fields.flat_map(|h| h.value.split(',')).map(|preference| {
-            // Parameters follow after a semicolon; there is none that would matter here.
-            let preference = preference.split(';').next().unwrap_or_default();
-            let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
-            (name.trim(), value.trim().trim_matches('"'))
-        });
-        stated.find(|(n, _)| n.eq_ignore_ascii_case(name)).is_some_and(|(_, v)| v.eq_ignore_ascii_case(value))
-    }
-}
-
 /// One HTTP response.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Response {
@@ -70,25 +55,4 @@ pub struct Response {
     pub body: Vec<u8>,
     /// What the operator's log should say of a failure and the client should not read.
     pub log: Option<String>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(fields: &[&str], expect: bool) {
-        let headers = fields.iter().map(|value| Header::new("prefer", *value)).collect();
-        assert_eq!(Request { headers, ..Request::default() }.prefers("handling", "atomic"), expect, "{fields:?}");
-    }
-
-    #[test]
-    fn preferences() {
-        check(&["handling=atomic"], true);
-        check(&["return=minimal, Handling = \"Atomic\"; a=b"], true);
-        check(&["return=minimal", "handling=atomic"], true);
-        check(&["handling=lenient, handling=atomic"], false);
-        check(&["handling"], false);
-        check(&["atomic"], false);
-        check(&[], false);
-    }
 }

@@ -42,13 +42,18 @@ use host::{AuthError, Credentials, Principal};
 use http::{Request, Response};
 use ops::Context;
 use query::Query;
-use route::{Action, Route};
+use route::{Action, Me, Route};
 use store::Mode;
 use tenant::Tenant;
 
 /// Answer one request. Never fails: what goes wrong becomes a SCIM Error response (RFC 7644 §3.12).
 pub fn handle<H: Host>(host: &H, request: &Request) -> Response {
-    answer(host, request).unwrap_or_else(|error| render::error(&error))
+    let mut response = answer(host, request).unwrap_or_else(|error| render::error(&error));
+    // RFC 9110 §9.3.2: the headers of GET, without its content.
+    if request.method == "HEAD" {
+        response.body.clear();
+    }
+    response
 }
 
 fn answer<H: Host>(host: &H, request: &Request) -> Result<Response> {
@@ -56,7 +61,12 @@ fn answer<H: Host>(host: &H, request: &Request) -> Result<Response> {
     let store = host.open(&principal.tenant).map_err(store::failure)?;
     let tenant = Tenant::load(&store)?;
     let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
-    let route = route::route(&tenant.registry, &request.method, path)?;
+    let route = match route::route(&tenant.registry, &request.method, path) {
+        Err(ScimError { kind: ErrorKind::MethodNotAllowed { allow }, .. }) if request.method == "OPTIONS" => {
+            return Ok(render::options(allow));
+        }
+        route => route?,
+    };
     permit(&route, &principal)?;
     let query = Query::parse(query)?;
     let now = host.now();
@@ -66,10 +76,13 @@ fn answer<H: Host>(host: &H, request: &Request) -> Result<Response> {
     let (resource_type, action) = match route {
         Route::Discovery(discovery) => return ops::discover::run(ctx, &discovery),
         Route::Bulk => return Ok(written(ctx, ops::bulk::run)),
+        Route::Root(parameters) => return ops::search::root(ctx, parameters),
+        Route::Me(Me::Read) => return ops::me::run(ctx, Me::Read),
+        Route::Me(me) => return Ok(written(ctx, |ctx| ops::me::run(ctx, me))),
         Route::Resources(resource_type, action) => (resource_type, action),
     };
     match action {
-        Action::Search => ops::search::run(ctx, resource_type),
+        Action::Search(parameters) => ops::search::run(ctx, resource_type, parameters),
         Action::Read(id) => ops::read::run(ctx, resource_type, &id),
         Action::Create => Ok(written(ctx, |ctx| ops::create::run(ctx, resource_type))),
         Action::Replace(id) => Ok(written(ctx, |ctx| ops::replace::run(ctx, resource_type, &id))),

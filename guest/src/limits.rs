@@ -22,6 +22,13 @@ pub const DEFAULT_PAGE: usize = 100;
 pub const MAX_PAGE: usize = 1_000;
 /// Entries read from the store in one call while walking a range.
 pub const SCAN_BATCH: u32 = 1_000;
+/// Resources tested against a filter, or sorted, for one page. Beyond it an index page is 400 tooMany and a cursor page
+/// ends early.
+pub const SEARCH_EXAMINED: u64 = 1_000_000;
+/// Sort keys held for one page: `startIndex` reaches this far into a sorted list.
+pub const SORT_KEYS: usize = 250_000;
+/// Bytes of a value that decide its place in a sorted list; beyond them the id does. Bounds cursors and memory alike.
+pub const SORT_KEY_BYTES: usize = 512;
 /// How often a transaction that lost a race runs again before 503.
 pub const COMMIT_ATTEMPTS: usize = 64;
 /// A PATCH answers 204 instead of the whole resource where more edges than this would have to be read for it

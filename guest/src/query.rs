@@ -2,9 +2,10 @@
 //!
 //! Architecture invariant: nothing here knows the schema; what a parameter means is decided where it is used.
 
+mod search_request;
+
 use crate::compat::{Compat, Tolerance};
-use crate::error::{ErrorKind, Result, ScimError};
-use crate::limits::{DEFAULT_PAGE, MAX_PAGE};
+use crate::error::{ErrorKind, Result, ScimError, excerpt};
 
 /// `sortOrder` (RFC 7644 §3.4.2.3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub struct Query {
     sort_order: Option<String>,
     start_index: Option<String>,
     count: Option<String>,
+    /// Empty for the first page: here, and only here, empty is not absent (RFC 9865 §2).
+    cursor: Option<String>,
     attributes: Option<String>,
     excluded_attributes: Option<String>,
 }
@@ -44,7 +47,7 @@ impl Query {
             let value = decode(value).map_err(|problem| {
                 ScimError::new(ErrorKind::InvalidValue, format!("{name}: {problem}; percent-encode the UTF-8 bytes"))
             })?;
-            if !value.trim().is_empty() {
+            if !value.trim().is_empty() || name.eq_ignore_ascii_case("cursor") {
                 *parameter = Some(value);
             }
         }
@@ -58,6 +61,7 @@ impl Query {
             ("sortOrder", &mut self.sort_order),
             ("startIndex", &mut self.start_index),
             ("count", &mut self.count),
+            ("cursor", &mut self.cursor),
             ("attributes", &mut self.attributes),
             ("excludedAttributes", &mut self.excluded_attributes),
         ];
@@ -103,25 +107,64 @@ impl Query {
         Ok(start.map_or(1, |start| start.max(1)))
     }
 
-    /// `count`: a negative one means 0, and none is more than [`MAX_PAGE`] (RFC 7644 §3.4.2.4).
-    pub fn count(&self, compat: &mut Compat) -> Result<usize> {
+    /// `count`: a negative one means 0, and none is more than `most` (RFC 7644 §3.4.2.4).
+    pub fn count(&self, default: usize, most: usize, compat: &mut Compat) -> Result<usize> {
         let count = integer("count", self.count.as_deref(), compat)?;
-        Ok(count.map_or(DEFAULT_PAGE, |count| usize::try_from(count).unwrap_or(MAX_PAGE).min(MAX_PAGE)))
+        Ok(count.map_or(default, |count| usize::try_from(count).unwrap_or(most)).min(most))
+    }
+
+    /// `count` beside a `cursor`, `None` where absent: a negative one means 0; 400 invalidCount for more than `most` and for
+    /// what is no integer (RFC 9865 §2.1).
+    pub fn cursor_count(&self, most: usize) -> Result<Option<usize>> {
+        let Some(text) = self.count.as_deref() else { return Ok(None) };
+        let count = integer_of(text).and_then(|count| usize::try_from(count).ok()).filter(|count| *count <= most);
+        match count {
+            Some(count) => Ok(Some(count)),
+            None => Err(ScimError::new(
+                ErrorKind::InvalidCount,
+                format!("count: with a cursor it takes an integer from 0 to {most}, not {:?}", excerpt(text)),
+            )),
+        }
+    }
+
+    /// `cursor` (RFC 9865 §2); empty for the first page. 400 invalidValue beside `startIndex`: each asks for its own method
+    /// of paging.
+    pub fn cursor(&self) -> Result<Option<&str>> {
+        match (self.cursor.as_deref(), &self.start_index) {
+            (Some(_), Some(_)) => Err(ScimError::new(
+                ErrorKind::InvalidValue,
+                "startIndex and cursor exclude each other: one asks for pages by index, the other by cursor; send one of them",
+            )),
+            (cursor, _) => Ok(cursor.map(str::trim)),
+        }
+    }
+
+    /// The parameters that decide which resources are found and in which order, as sent: a cursor holds for these only.
+    pub fn selection(&self) -> [&str; 3] {
+        [&self.filter, &self.sort_by, &self.sort_order].map(|parameter| parameter.as_deref().unwrap_or_default())
     }
 }
 
 /// An integer, with what is negative as 0 and what is beyond 64 bits as the most there is.
 fn integer(name: &str, text: Option<&str>, compat: &mut Compat) -> Result<Option<u64>> {
-    let Some(text) = text.map(str::trim) else { return Ok(None) };
+    let Some(text) = text else { return Ok(None) };
+    let integer = integer_of(text);
+    if integer.is_none() {
+        compat.accept(Tolerance::BadPageNumber, name)?;
+    }
+    Ok(integer)
+}
+
+fn integer_of(text: &str) -> Option<u64> {
+    let text = text.trim();
     let (negative, digits) = match text.strip_prefix('-') {
         Some(digits) => (true, digits),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
     };
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        compat.accept(Tolerance::BadPageNumber, name)?;
-        return Ok(None);
+        return None;
     }
-    Ok(Some(if negative { 0 } else { digits.parse().unwrap_or(u64::MAX) }))
+    Some(if negative { 0 } else { digits.parse().unwrap_or(u64::MAX) })
 }
 
 /// `application/x-www-form-urlencoded` text to a string; what is wrong with it otherwise.
@@ -163,6 +206,7 @@ fn hex(digit: u8) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::{DEFAULT_PAGE, MAX_PAGE};
 
     fn parse(text: &str) -> Query {
         Query::parse(text).expect("must parse")
@@ -174,7 +218,7 @@ mod tests {
 
     fn check_page(text: &str, expect: (u64, usize)) {
         let (query, mut compat) = (parse(text), Compat::default());
-        let page = (query.start_index(&mut compat).unwrap(), query.count(&mut compat).unwrap());
+        let page = (query.start_index(&mut compat).unwrap(), query.count(DEFAULT_PAGE, MAX_PAGE, &mut compat).unwrap());
         assert_eq!(page, expect, "{text}");
     }
 
@@ -241,8 +285,25 @@ mod tests {
     #[test]
     fn strict_profile_refuses_bad_page_numbers() {
         let mut compat = Compat::refusing([Tolerance::BadPageNumber]);
-        let error = parse("count=ten").count(&mut compat).expect_err("must be refused");
+        let error = parse("count=ten").count(DEFAULT_PAGE, MAX_PAGE, &mut compat).expect_err("must be refused");
         assert_eq!(error.detail, "count: startIndex and count take integers");
+    }
+
+    #[test]
+    fn cursors() {
+        assert_eq!(parse("count=1").cursor(), Ok(None));
+        assert_eq!(parse("cursor&count=10").cursor(), Ok(Some("")));
+        assert_eq!(parse("cursor=&cursor=b").cursor(), Ok(Some("")));
+        assert_eq!(parse("Cursor=aB-_").cursor(), Ok(Some("aB-_")));
+        let both = parse("cursor=&startIndex=1").cursor().expect_err("must be refused");
+        assert_eq!(both.kind, ErrorKind::InvalidValue);
+        let count = |text| parse(text).cursor_count(MAX_PAGE).map_err(|error| error.kind);
+        assert_eq!(count("cursor"), Ok(None));
+        assert_eq!(count("cursor&count=-3"), Ok(Some(0)));
+        assert_eq!(count("cursor&count=1000"), Ok(Some(1000)));
+        assert_eq!(count("cursor&count=1001"), Err(ErrorKind::InvalidCount));
+        assert_eq!(count("cursor&count=99999999999999999999999"), Err(ErrorKind::InvalidCount));
+        assert_eq!(count("cursor&count=ten"), Err(ErrorKind::InvalidCount));
     }
 
     #[test]

@@ -106,6 +106,13 @@ pub fn spliced(resource_type: &ResourceType, mut shell: Object, document: &Docum
     text
 }
 
+/// What a place offers (RFC 9110 §9.3.7).
+pub fn options(allow: &str) -> Response {
+    let mut response = empty(204);
+    response.headers.push(Header::new("allow", allow));
+    response
+}
+
 /// A response with one resource, its ETag (RFC 7644 §3.14) and its Location.
 pub fn single(status: u16, version: &str, location: &str, resource: Vec<u8>) -> Response {
     let mut response = text(status, resource);
@@ -114,23 +121,40 @@ pub fn single(status: u16, version: &str, location: &str, resource: Vec<u8>) -> 
     response
 }
 
-/// A list response (RFC 7644 §3.4.2).
-pub fn list(total: u64, start_index: u64, resources: &[Value]) -> Response {
-    json(
-        200,
-        &json!({
-            "schemas": [LIST],
-            "totalResults": total,
-            "startIndex": start_index,
-            "itemsPerPage": resources.len(),
-            "Resources": resources,
-        }),
-    )
+/// One page of a list.
+#[derive(Clone, Copy, Debug)]
+pub struct Page<'p> {
+    /// How many match in all; left out where that is not known (RFC 9865 §2).
+    pub total: Option<u64>,
+    /// The number of the first, from 1; `None` in pages by cursor.
+    pub start_index: Option<u64>,
+    /// The cursor of the next page; `None` on the last one, and in pages by index.
+    pub next_cursor: Option<&'p str>,
+    /// The resources of the page.
+    pub resources: &'p [Value],
+}
+
+/// A list response (RFC 7644 §3.4.2, RFC 9865 §2).
+pub fn page(page: &Page<'_>) -> Response {
+    let mut body = Object::new();
+    body.insert("schemas".into(), json!([LIST]));
+    if let Some(total) = page.total {
+        body.insert("totalResults".into(), total.into());
+    }
+    if let Some(start_index) = page.start_index {
+        body.insert("startIndex".into(), start_index.into());
+    }
+    body.insert("itemsPerPage".into(), page.resources.len().into());
+    if let Some(cursor) = page.next_cursor {
+        body.insert("nextCursor".into(), cursor.into());
+    }
+    body.insert("Resources".into(), page.resources.into());
+    json(200, &Value::Object(body))
 }
 
 /// A list response with all there is.
 pub fn all(resources: &[Value]) -> Response {
-    list(resources.len() as u64, 1, resources)
+    page(&Page { total: Some(resources.len() as u64), start_index: Some(1), next_cursor: None, resources })
 }
 
 /// What became of one operation of a bulk request (RFC 7644 §3.7.3).

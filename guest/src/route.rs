@@ -15,6 +15,34 @@ pub enum Route<'r> {
     Bulk,
     /// Resources of a type.
     Resources(&'r ResourceType, Action),
+    /// `GET /` or `POST /.search`: resources of all types (RFC 7644 §3.4.2.1, §3.4.3).
+    Root(Parameters),
+    /// `/Me`: the resource of whoever asks (RFC 7644 §3.11).
+    Me(Me),
+}
+
+/// Where a search takes its parameters from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parameters {
+    /// The query string.
+    Url,
+    /// The body, a SearchRequest (RFC 7644 §3.4.3).
+    Body,
+}
+
+/// What to do with the resource of whoever asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Me {
+    /// `GET /Me`
+    Read,
+    /// `PUT /Me`
+    Replace,
+    /// `PATCH /Me`
+    Patch,
+    /// `DELETE /Me`
+    Delete,
+    /// `POST /Me`
+    Create,
 }
 
 /// The discovery endpoints (RFC 7644 §4); GET only.
@@ -31,8 +59,8 @@ pub enum Discovery {
 /// What to do with resources of a type (RFC 7644 §3.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// `GET /Users`
-    Search,
+    /// `GET /Users` or `POST /Users/.search`
+    Search(Parameters),
     /// `POST /Users`
     Create,
     /// `GET /Users/{id}`
@@ -48,15 +76,31 @@ pub enum Action {
 impl Route<'_> {
     /// Whether it may change anything.
     pub fn writes(&self) -> bool {
-        !matches!(self, Self::Discovery(_) | Self::Resources(_, Action::Search | Action::Read(_)))
+        match self {
+            Self::Discovery(_) | Self::Root(_) | Self::Me(Me::Read) => false,
+            Self::Resources(_, action) => !matches!(action, Action::Search(_) | Action::Read(_)),
+            Self::Bulk | Self::Me(_) => true,
+        }
     }
 }
 
-/// The route of a request, or 404, 405, 501.
+/// What a search by POST is called.
+const SEARCH: &str = ".search";
+/// What `/Me` takes.
+const ME_ALLOW: &str = "GET, HEAD, PUT, PATCH, DELETE, OPTIONS";
+
+/// The route of a request, or 404, 405, 501. HEAD goes where GET goes (RFC 9110 §9.3.2); no route takes OPTIONS, whose
+/// answer is what its 405 would allow.
 pub fn route<'r>(registry: &'r Registry, method: &str, path: &str) -> Result<Route<'r>> {
     let segments: Vec<String> = path.split('/').filter(|s| !s.is_empty()).map(decode).collect::<Result<_>>()?;
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-    let (first, rest) = segments.split_first().ok_or_else(|| unknown(registry, path))?;
+    let method = if method == "HEAD" { "GET" } else { method };
+    let Some((first, rest)) = segments.split_first() else {
+        return match method {
+            "GET" => Ok(Route::Root(Parameters::Url)),
+            _ => Err(not_allowed(method, path, "GET, HEAD, OPTIONS")),
+        };
+    };
     if let Some(resource_type) = registry.by_endpoint(first) {
         return Ok(Route::Resources(resource_type, action(registry, method, path, rest)?));
     }
@@ -67,28 +111,48 @@ pub fn route<'r>(registry: &'r Registry, method: &str, path: &str) -> Result<Rou
         ("resourcetypes" | "resourcetype", 0 | 1) => Discovery::ResourceTypes(name),
         ("schemas", 0 | 1) => Discovery::Schemas(name),
         ("bulk", 0) if method == "POST" => return Ok(Route::Bulk),
-        ("bulk", 0) => return Err(not_allowed(method, path, "POST")),
-        ("me", _) | (".search", 0) => return Err(not_offered(first)),
+        ("bulk", 0) => return Err(not_allowed(method, path, "POST, OPTIONS")),
+        ("me", 0) => return me(method, path).map(Route::Me),
+        (SEARCH, 0) => return by_post(method, path).map(Route::Root),
         _ => return Err(unknown(registry, path)),
     };
     match method {
         "GET" => Ok(Route::Discovery(discovery)),
-        _ => Err(not_allowed(method, path, "GET")),
+        _ => Err(not_allowed(method, path, "GET, HEAD, OPTIONS")),
     }
 }
 
 fn action(registry: &Registry, method: &str, path: &str, rest: &[&str]) -> Result<Action> {
     match (rest, method) {
-        ([], "GET") => Ok(Action::Search),
+        ([], "GET") => Ok(Action::Search(Parameters::Url)),
         ([], "POST") => Ok(Action::Create),
-        ([], _) => Err(not_allowed(method, path, "GET, POST")),
-        ([".search"], _) => Err(not_offered(".search")),
+        ([], _) => Err(not_allowed(method, path, "GET, HEAD, POST, OPTIONS")),
+        ([SEARCH], _) => by_post(method, path).map(Action::Search),
         ([id], "GET") => Ok(Action::Read((*id).to_owned())),
         ([id], "PUT") => Ok(Action::Replace((*id).to_owned())),
         ([id], "PATCH") => Ok(Action::Patch((*id).to_owned())),
         ([id], "DELETE") => Ok(Action::Delete((*id).to_owned())),
-        ([_], _) => Err(not_allowed(method, path, "GET, PUT, PATCH, DELETE")),
+        ([_], _) => Err(not_allowed(method, path, "GET, HEAD, PUT, PATCH, DELETE, OPTIONS")),
         _ => Err(unknown(registry, path)),
+    }
+}
+
+fn by_post(method: &str, path: &str) -> Result<Parameters> {
+    match method {
+        "POST" => Ok(Parameters::Body),
+        _ => Err(not_allowed(method, path, "POST, OPTIONS")),
+    }
+}
+
+fn me(method: &str, path: &str) -> Result<Me> {
+    match method {
+        "GET" => Ok(Me::Read),
+        "PUT" => Ok(Me::Replace),
+        "PATCH" => Ok(Me::Patch),
+        "DELETE" => Ok(Me::Delete),
+        // Whether it is 405 or 501 is the tenant's configuration.
+        "POST" => Ok(Me::Create),
+        _ => Err(not_allowed(method, path, ME_ALLOW)),
     }
 }
 
@@ -107,17 +171,15 @@ fn unknown(registry: &Registry, path: &str) -> ScimError {
     )
 }
 
+/// 405 for `POST /Me`: whoever asks has a resource already (RFC 7644 §3.11).
+pub fn me_exists() -> ScimError {
+    not_allowed("POST", "/Me", ME_ALLOW)
+}
+
 fn not_allowed(method: &str, path: &str, allow: &'static str) -> ScimError {
     ScimError::new(
         ErrorKind::MethodNotAllowed { allow },
         format!("{method} is not offered at `{path}`. It takes {allow}."),
-    )
-}
-
-fn not_offered(feature: &str) -> ScimError {
-    ScimError::new(
-        ErrorKind::NotImplemented,
-        format!("This server does not offer {feature}; GET /ServiceProviderConfig tells what it offers."),
     )
 }
 
@@ -131,6 +193,8 @@ mod tests {
             Ok(Route::Bulk) => "Bulk".to_owned(),
             Ok(Route::Discovery(discovery)) => format!("{discovery:?}"),
             Ok(Route::Resources(resource_type, action)) => format!("{} {action:?}", resource_type.name),
+            Ok(Route::Root(parameters)) => format!("Root {parameters:?}"),
+            Ok(Route::Me(me)) => format!("Me {me:?}"),
             Err(error) => error.kind.table().0.to_string(),
         };
         assert_eq!(found, expect, "{method} {path}");
@@ -138,7 +202,7 @@ mod tests {
 
     #[test]
     fn resources() {
-        check("GET", "/Users", "User Search");
+        check("GET", "/Users", "User Search(Url)");
         check("POST", "/Groups", "Group Create");
         check("GET", "/Users/1", "User Read(\"1\")");
         check("PUT", "/Users/1", "User Replace(\"1\")");
@@ -155,8 +219,8 @@ mod tests {
 
     #[test]
     fn what_clients_make_of_urls() {
-        check("GET", "/users/", "User Search");
-        check("GET", "//Users", "User Search");
+        check("GET", "/users/", "User Search(Url)");
+        check("GET", "//Users", "User Search(Url)");
         check("GET", "Users//1/", "User Read(\"1\")");
         check("GET", "/ResourceType/User", "ResourceTypes(Some(\"User\"))");
     }
@@ -169,8 +233,45 @@ mod tests {
     }
 
     #[test]
+    fn searches() {
+        check("GET", "/", "Root Url");
+        check("GET", "", "Root Url");
+        check("POST", "/.search", "Root Body");
+        check("POST", "/Users/.search", "User Search(Body)");
+        check("POST", "/", "405");
+        check("GET", "/.search", "405");
+        check("GET", "/Users/.search", "405");
+        let writes = |method, path| route(&REGISTRY, method, path).unwrap().writes();
+        assert!(!writes("POST", "/.search") && !writes("POST", "/Users/.search") && !writes("GET", "/Me"));
+        assert!(writes("PUT", "/Me") && writes("POST", "/Me") && writes("POST", "/Users"));
+    }
+
+    #[test]
+    fn me_takes_what_a_user_takes() {
+        check("GET", "/Me", "Me Read");
+        check("HEAD", "/me/", "Me Read");
+        check("PUT", "/Me", "Me Replace");
+        check("PATCH", "/Me", "Me Patch");
+        check("DELETE", "/Me", "Me Delete");
+        check("POST", "/Me", "Me Create");
+    }
+
+    #[test]
+    fn every_place_tells_its_methods() {
+        let allow = |path| match route(&REGISTRY, "OPTIONS", path).map_err(|error| error.kind) {
+            Err(ErrorKind::MethodNotAllowed { allow }) => allow,
+            other => panic!("{path}: {other:?}"),
+        };
+        assert_eq!(allow("/"), "GET, HEAD, OPTIONS");
+        assert_eq!(allow("/Users"), "GET, HEAD, POST, OPTIONS");
+        assert_eq!(allow("/Users/1"), "GET, HEAD, PUT, PATCH, DELETE, OPTIONS");
+        assert_eq!(allow("/Me"), "GET, HEAD, PUT, PATCH, DELETE, OPTIONS");
+        assert_eq!(allow("/Groups/.search"), "POST, OPTIONS");
+        assert_eq!(allow("/Schemas"), "GET, HEAD, OPTIONS");
+    }
+
+    #[test]
     fn what_is_not_there() {
-        check("GET", "/", "404");
         check("GET", "/Devices", "404");
         check("GET", "/Users/1/2", "404");
         check("GET", "/Users/%zz", "404");
@@ -178,6 +279,7 @@ mod tests {
         check("POST", "/Users/1", "405");
         check("POST", "/Bulk/1", "404");
         check("GET", "/Bulk", "405");
-        check("POST", "/Users/.search", "501");
+        check("GET", "/Me/1", "404");
+        check("POST", "/Users/1/.search", "404");
     }
 }

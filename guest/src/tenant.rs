@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{ErrorKind, Result, ScimError};
 use crate::limits;
-use crate::schema::discovery::{FEATURES, Features};
+use crate::schema::discovery::{Cursor, FEATURES, Features};
 use crate::schema::{REGISTRY, Registry};
 use crate::store::{Read, keys};
 
@@ -55,6 +55,13 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// `default_page_size`, but never more than there may be in a page.
+    pub fn default_page_size(&self) -> usize {
+        self.default_page_size.min(self.max_page_size)
+    }
+}
+
 /// A tenant's configuration, ready for use.
 #[derive(Clone, Debug)]
 pub struct Tenant {
@@ -86,6 +93,12 @@ impl Tenant {
 
     /// What ServiceProviderConfig advertises for it.
     pub fn features(&self) -> Features {
-        Features { change_password: self.settings.passwords, ..FEATURES }
+        Features {
+            change_password: self.settings.passwords,
+            cursor: Some(Cursor { timeout: Some(self.settings.cursor_seconds) }),
+            default_page_size: self.settings.default_page_size(),
+            max_page_size: self.settings.max_page_size,
+            ..FEATURES
+        }
     }
 }

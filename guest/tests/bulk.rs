@@ -286,7 +286,7 @@ fn a_message_that_is_wrong_fails_as_a_whole() {
     assert!(detail(request(&[large]), 413).contains("maxPayloadSize is 1048576"));
     assert_eq!(run(&host, &[]), Vec::<Json>::new());
     let get = send(&host, "GET", "/Bulk", &[], None);
-    assert_eq!((get.status, header(&get, "allow")), (405, Some("POST")));
+    assert_eq!((get.status, header(&get, "allow")), (405, Some("POST, OPTIONS")));
     let host = TestHost { read_only: true, ..TestHost::default() };
     assert!(refused(&host, "POST", "/Bulk", Some(request(&[])), 403).contains("`write`"));
 }

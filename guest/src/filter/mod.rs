@@ -3,6 +3,7 @@
 //!
 //! Architecture invariant: nothing here knows the store.
 
+mod across;
 mod check;
 mod eval;
 mod explain;
@@ -11,6 +12,7 @@ mod plan;
 
 use std::fmt;
 
+pub use across::{Across, check_across, equals, nowhere};
 pub use check::{Checked, Operand, check, check_values, resolve};
 pub use parse::{parse, parse_path};
 pub use plan::{Access, Plan, plan};

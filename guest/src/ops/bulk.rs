@@ -34,6 +34,7 @@ use super::create::Create;
 use super::delete::Delete;
 use super::idempotency::Once;
 use super::patch::Patch;
+use super::preference::preference;
 use super::replace::Replace;
 
 /// A bulk request, decoded.
@@ -89,7 +90,7 @@ pub fn run<H: Host>(ctx: &mut Context<'_, H>) -> Result<Response> {
         return Ok(first);
     }
     check_size(ctx.request.body.len())?;
-    let atomic = ctx.request.prefers("handling", "atomic");
+    let atomic = preference(ctx.request, "handling").is_some_and(|how| how.eq_ignore_ascii_case("atomic"));
     let bulk = Bulk::read(ctx)?;
     let ctx = &*ctx;
     if atomic || once.wanted() || ctx.mode == crate::store::Mode::Rehearse {

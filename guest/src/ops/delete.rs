@@ -27,7 +27,10 @@ pub struct Delete<'t> {
 /// Delete `id` and take it out of every group; 204.
 pub fn run<H: Host>(ctx: &Context<'_, H>, resource_type: &ResourceType, id: &str) -> Result<Response> {
     let delete = Delete { resource_type, id: id.to_owned(), if_match: ctx.if_match(), compat: ctx.compat.clone() };
-    ctx.transact(|txn| delete.apply(ctx, txn))?;
+    ctx.transact(|txn| {
+        ctx.check_if_none_match(txn, resource_type, id)?;
+        delete.apply(ctx, txn)
+    })?;
     Ok(render::empty(204))
 }
 

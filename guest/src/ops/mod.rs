@@ -2,15 +2,20 @@
 
 pub mod bulk;
 pub mod create;
+mod cursor;
 pub mod delete;
 pub mod discover;
 pub mod dry_run;
 pub mod idempotency;
+pub mod me;
 mod membership;
 pub mod patch;
+mod precondition;
+mod preference;
 pub mod read;
 pub mod replace;
 pub mod search;
+mod select;
 mod sort;
 mod view;
 

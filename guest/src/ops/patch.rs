@@ -12,8 +12,10 @@ use crate::schema::{ResourceType, Source};
 use crate::store::log::Operation;
 use crate::store::repo::{self, Loaded};
 use crate::store::{Txn, edges};
+use crate::tenant::PatchReply;
 use crate::{limits, validate};
 
+use super::preference::Return;
 use super::{Context, check_if_match, drop_secrets, membership};
 
 /// Operations on a resource, all or none.
@@ -26,25 +28,39 @@ pub struct Patch<'t> {
     compat: Compat,
 }
 
-/// Apply the body's operations; 200 with the resource, or 204 where showing it would cost far more than the change did
-/// (§3.5.2 allows both).
+/// Apply the body's operations; 200 with the resource, or 204 (§3.5.2 allows both) where the client or the tenant prefers
+/// that, and where showing it would cost far more than the change did.
 pub fn run<H: Host>(ctx: &mut Context<'_, H>, resource_type: &ResourceType, id: &str) -> Result<Response> {
     let body = ctx.body()?;
     let projection = ctx.projection(resource_type)?;
     let if_match = ctx.if_match();
     let patch = Patch::decode(ctx, resource_type, id, if_match, &body)?;
     let ctx = &*ctx;
-    // §3.5.2 wants 200 where the client asks for attributes.
-    let asked = ctx.query.attributes().is_some();
+    let preferred = Return::of(ctx.request);
     let shows_members = resource_type.attribute_from(Source::Members).is_some_and(|a| projection.wants(a));
     ctx.transact(|txn| {
+        ctx.check_if_none_match(txn, resource_type, id)?;
         let loaded = patch.apply(ctx, txn)?;
-        if !asked && shows_members && edges::member_count(txn, id)? > limits::PATCH_REPLY_EDGES {
-            let mut response = render::empty(204);
-            response.headers.push(Header::new("etag", loaded.version()));
-            return Ok(response);
+        let (shown, applied) = match preferred {
+            // §3.5.2 wants 200 where the client asks for attributes.
+            _ if ctx.query.attributes().is_some() => (true, preferred.filter(|p| *p == Return::Representation)),
+            Some(Return::Minimal) => (false, preferred),
+            Some(Return::Representation) => (true, preferred),
+            None if ctx.tenant.settings.patch_reply == PatchReply::NoContent => (false, None),
+            None => (!shows_members || edges::member_count(txn, id)? <= limits::PATCH_REPLY_EDGES, None),
+        };
+        let mut response = match shown {
+            true => ctx.show(txn, 200, resource_type, loaded)?,
+            false => {
+                let mut response = render::empty(204);
+                response.headers.push(Header::new("etag", loaded.version()));
+                response
+            }
+        };
+        if let Some(applied) = applied {
+            response.headers.push(Header::new("preference-applied", applied.applied()));
         }
-        ctx.show(txn, 200, resource_type, loaded)
+        Ok(response)
     })
 }
 

@@ -7,7 +7,8 @@ use crate::render;
 use crate::schema::ResourceType;
 use crate::store::{keys, repo};
 
-use super::{Context, matches_version};
+use super::Context;
+use super::precondition::Known;
 
 /// Read `id`; 304 where the client has this version already (§3.14).
 pub fn run<H: Host>(ctx: &Context<'_, H>, resource_type: &ResourceType, id: &str) -> Result<Response> {
@@ -17,12 +18,20 @@ pub fn run<H: Host>(ctx: &Context<'_, H>, resource_type: &ResourceType, id: &str
     };
     let shown = found.ok_or_else(|| repo::not_found(resource_type, id))?;
     let version = shown.loaded.version();
-    match ctx.request.header("if-none-match") {
-        Some(known) if matches_version(known, &version) => {
+    let location = render::location(resource_type, id, &ctx.request.base_url);
+    let mut response = match ctx.known(&version)? {
+        Known::Yes => {
             let mut response = render::empty(304);
             response.headers.push(Header::new("etag", version));
-            Ok(response)
+            response
         }
-        _ => ctx.show_stored(&ctx.store, resource_type, shown),
+        Known::No => ctx.show_stored(&ctx.store, resource_type, shown)?,
+    };
+    // Read by another URL than its own, as `/Me` or `/users/…`, it still tells its own (RFC 9110 §8.7); a 304 carries what
+    // the 200 would have (§15.4.5).
+    let path = ctx.request.target.split('?').next().unwrap_or_default();
+    if location != format!("{}{path}", ctx.request.base_url) {
+        response.headers.push(Header::new("content-location", location));
     }
+    Ok(response)
 }

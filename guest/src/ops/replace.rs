@@ -35,6 +35,7 @@ pub fn run<H: Host>(ctx: &mut Context<'_, H>, resource_type: &ResourceType, id: 
     let replace = Replace::decode(ctx, resource_type, id, if_match, body)?;
     let ctx = &*ctx;
     ctx.transact(|txn| {
+        ctx.check_if_none_match(txn, resource_type, id)?;
         let loaded = replace.apply(ctx, txn)?;
         ctx.show(txn, 200, resource_type, loaded)
     })

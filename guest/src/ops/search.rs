@@ -1,197 +1,142 @@
-//! GET of many resources (RFC 7644 §3.4.2): filter, sort, page.
-
-use std::collections::BTreeSet;
+//! GET and POST of many resources (RFC 7644 §3.4.2, §3.4.3): one type, or all of them from the root (§3.4.2.1).
 
 use serde_json::Value;
 
-use crate::error::Result;
-use crate::filter::{self, Access, Checked, Plan};
+use crate::error::{ErrorKind, Result, ScimError};
+use crate::filter::{self, Across};
 use crate::host::Host;
 use crate::http::Response;
-use crate::limits;
-use crate::render;
-use crate::resource::Resource;
-use crate::schema::{ResourceType, Source};
-use crate::store::repo::{self, Loaded};
-use crate::store::{KeyRange, Read, ScanOptions, Store, counter, edges, failure, keys};
+use crate::query::{Query, SortOrder};
+use crate::render::{self, Page};
+use crate::route::Parameters;
+use crate::schema::ResourceType;
 
 use super::Context;
-use super::sort::{Sort, SortKey};
+use super::cursor::{self, Cursor};
+use super::select::{Budget, Scope, Selection, Window, select};
+use super::sort::{Place, Sort};
 
-/// One page of the resources that match, and how many match in all.
-pub fn run<H: Host>(ctx: &mut Context<'_, H>, resource_type: &ResourceType) -> Result<Response> {
-    let start_index = ctx.query.start_index(&mut ctx.compat)?;
-    let count = ctx.query.count(&mut ctx.compat)?;
-    let filter = match ctx.query.filter() {
-        Some(text) => Some(filter::check(&filter::parse(text, &mut ctx.compat)?, resource_type, &mut ctx.compat)?),
-        None => None,
-    };
-    let sort = match ctx.query.sort_by() {
-        Some(by) => Some(Sort::parse(resource_type, by, ctx.query.sort_order()?, &mut ctx.compat)?),
-        None => None,
-    };
-    let ctx = &*ctx;
-    let projection = ctx.projection(resource_type)?;
-    let window = Window { skip: start_index - 1, count };
-    let (total, page) = match (&filter, &sort) {
-        (None, None) => everything(ctx, resource_type, window)?,
-        _ => selection(ctx, resource_type, filter.as_ref(), sort.as_ref(), window)?,
-    };
-    let views =
-        page.into_iter().map(|loaded| ctx.view(&ctx.store, resource_type, loaded, &projection).map(Value::Object));
-    Ok(render::list(total, start_index, &views.collect::<Result<Vec<_>>>()?))
-}
-
-/// Which of the matches to show.
-#[derive(Clone, Copy, Debug)]
-struct Window {
-    skip: u64,
-    count: usize,
-}
-
-impl Window {
-    /// Whether the match with this number, from 0, is to be shown.
-    fn holds(self, number: u64) -> bool {
-        number >= self.skip && number - self.skip < self.count as u64
-    }
-}
-
-/// Without filter and sort, the total is a counter and the page is read where it is.
-fn everything<H: Host>(
-    ctx: &Context<'_, H>,
+/// One page of the resources of a type that match, and how many match in all.
+pub fn run<H: Host>(
+    ctx: &mut Context<'_, H>,
     resource_type: &ResourceType,
-    window: Window,
-) -> Result<(u64, Vec<Loaded>)> {
-    let total = ctx.store.get(&[keys::resource_count(resource_type)]).map_err(failure)?.pop().flatten();
-    let total = u64::try_from(counter(total.as_deref())).unwrap_or(0);
-    if window.count == 0 || window.skip >= total {
-        return Ok((total, Vec::new()));
+    parameters: Parameters,
+) -> Result<Response> {
+    decode(ctx, parameters)?;
+    search(ctx, &resource_type.name, &[resource_type])
+}
+
+/// The same over all types.
+pub fn root<H: Host>(ctx: &mut Context<'_, H>, parameters: Parameters) -> Result<Response> {
+    decode(ctx, parameters)?;
+    let tenant = ctx.tenant;
+    search(ctx, "", &tenant.registry.resource_types.iter().collect::<Vec<_>>())
+}
+
+/// Take the query from the body where it is there (§3.4.3).
+fn decode<H: Host>(ctx: &mut Context<'_, H>, parameters: Parameters) -> Result<()> {
+    if parameters == Parameters::Url {
+        return Ok(());
     }
-    let options = ScanOptions { skip: window.skip, limit: limit(window.count), ..ScanOptions::default() };
-    let entries = ctx.store.scan(&keys::documents(resource_type), options).map_err(failure)?;
-    let resources = entries.iter().map(|e| repo::decode(&keys::last_part(&e.key), &e.value)).collect::<Result<_>>()?;
-    Ok((total, repo::stamp(&ctx.store, resource_type, resources)?))
-}
-
-/// What passed the filter so far: all of the page, of the rest no more than sorting needs.
-struct Matches<'m> {
-    sort: Option<&'m Sort<'m>>,
-    window: Window,
-    total: u64,
-    page: Vec<Loaded>,
-    keys: Vec<(SortKey, String)>,
-}
-
-/// Candidates from the cheapest index, tested, sorted, cut.
-fn selection<H: Host>(
-    ctx: &Context<'_, H>,
-    resource_type: &ResourceType,
-    filter: Option<&Checked<'_>>,
-    sort: Option<&Sort<'_>>,
-    window: Window,
-) -> Result<(u64, Vec<Loaded>)> {
-    let plan = match filter {
-        Some(filter) => filter::plan(filter),
-        None => Plan { access: Access::All, members: Vec::new(), residual: Vec::new() },
-    };
-    let mut matches = Matches { sort, window, total: 0, page: Vec::new(), keys: Vec::new() };
-    match candidates(ctx, resource_type, &plan.access)? {
-        Some(ids) => {
-            for ids in ids.chunks(limits::SCAN_BATCH as usize) {
-                let found = repo::peek(&ctx.store, resource_type, ids)?.into_iter().flatten().collect();
-                test(ctx, resource_type, &plan, found, &mut matches)?;
-            }
-        }
-        None => {
-            let mut range = keys::documents(resource_type);
-            while let Some((resources, rest)) = batch(ctx, &range)? {
-                range = rest;
-                let found = repo::stamp(&ctx.store, resource_type, resources)?;
-                test(ctx, resource_type, &plan, found, &mut matches)?;
-            }
-        }
+    // A filter that is passed over would show resources that the client takes for matches.
+    if ctx.query != Query::default() {
+        return Err(ScimError::new(
+            ErrorKind::InvalidValue,
+            "A search by POST takes its parameters from the body, not from the URL. Put them into the SearchRequest.",
+        ));
     }
-    let Some(sort) = sort else { return Ok((matches.total, matches.page)) };
-    matches.keys.sort_by(|a, b| sort.compare(a, b));
-    let skip = usize::try_from(window.skip).unwrap_or(usize::MAX);
-    let ids: Vec<String> = matches.keys.into_iter().skip(skip).take(window.count).map(|(_, id)| id).collect();
-    let page = repo::peek(&ctx.store, resource_type, &ids)?.into_iter().flatten().collect();
-    Ok((matches.total, page))
-}
-
-/// The next documents of a range, and the range after them; `None` at its end.
-fn batch<H: Host>(ctx: &Context<'_, H>, range: &KeyRange) -> Result<Option<(Vec<Resource>, KeyRange)>> {
-    let options = ScanOptions { limit: limits::SCAN_BATCH, ..ScanOptions::default() };
-    let entries = ctx.store.scan(range, options).map_err(failure)?;
-    let Some(last) = entries.last() else { return Ok(None) };
-    let rest = keys::after(range, &last.key);
-    let resources = entries.iter().map(|e| repo::decode(&keys::last_part(&e.key), &e.value)).collect::<Result<_>>()?;
-    Ok(Some((resources, rest)))
-}
-
-/// Count those that match, and keep what the page needs of them.
-fn test<H: Host>(
-    ctx: &Context<'_, H>,
-    resource_type: &ResourceType,
-    plan: &Plan<'_>,
-    found: Vec<Loaded>,
-    matches: &mut Matches<'_>,
-) -> Result<()> {
-    let mentions = |source| {
-        let filtered = plan.residual.iter().any(|term| term.mentions(source));
-        filtered || matches.sort.is_some_and(|sort| sort.target().attribute.source == source)
-    };
-    let (members, memberships) = (mentions(Source::Members), mentions(Source::Memberships));
-    let viewed = !plan.residual.is_empty() || matches.sort.is_some();
-    for loaded in found {
-        let id = &loaded.resource.id;
-        let mut member = plan.members.iter().map(|member| edges::is_member(&ctx.store, id, member));
-        if !member.try_fold(true, |all, one| one.map(|one| all && one))? {
-            continue;
-        }
-        if viewed {
-            let view = ctx.whole(&ctx.store, resource_type, loaded.clone(), members, memberships)?;
-            if !plan.residual.iter().all(|term| term.matches(&view)) {
-                continue;
-            }
-            if let Some(sort) = matches.sort {
-                matches.keys.push((sort.key(&view), id.clone()));
-            }
-        }
-        if matches.sort.is_none() && matches.window.holds(matches.total) {
-            matches.page.push(loaded);
-        }
-        matches.total += 1;
-    }
+    let body = ctx.body()?;
+    ctx.query = Query::from_search_request(&body, &mut ctx.compat)?;
     Ok(())
 }
 
-/// The ids that an access path leads to, in order and each once; `None` where every resource is a candidate.
-fn candidates<H: Host>(
-    ctx: &Context<'_, H>,
-    resource_type: &ResourceType,
-    access: &Access<'_>,
-) -> Result<Option<Vec<String>>> {
-    let ids: BTreeSet<String> = match access {
-        Access::All => return Ok(None),
-        Access::Id(id) => std::iter::once((*id).to_owned()).filter(|id| keys::is_id(id)).collect(),
-        Access::Unique(target, value) => {
-            let holder = ctx.store.get(&[keys::unique(resource_type, target.attribute, value)]).map_err(failure)?;
-            holder.into_iter().flatten().map(|id| String::from_utf8_lossy(&id).into_owned()).collect()
+/// `endpoint` tells the cursors of one endpoint from those of another.
+fn search<H: Host>(ctx: &mut Context<'_, H>, endpoint: &str, types: &[&ResourceType]) -> Result<Response> {
+    let scopes = scopes(ctx, types)?;
+    let order = ctx.query.sort_order()?;
+    let sorted = ctx.query.sort_by().map(|_| order);
+    let (window, index) = window(ctx, endpoint, &scopes, order)?;
+    let ctx = &*ctx;
+    let Selection { total, page, next } = select(ctx, &scopes, sorted, &window, Budget::default())?;
+    let views = page.into_iter().map(|(rank, loaded)| {
+        let Scope { resource_type, projection, .. } = &scopes[rank];
+        ctx.view(&ctx.store, resource_type, loaded, projection).map(Value::Object)
+    });
+    let resources = views.collect::<Result<Vec<_>>>()?;
+    let next = match (next, &window) {
+        (Some(Place { key, rank, id, .. }), Window::Cursor { count, .. }) => {
+            let resource_type = scopes[rank].resource_type.name.to_string();
+            let cursor = Cursor { issued: ctx.now, count: *count, total, key, resource_type, id };
+            Some(ctx.seal_cursor(endpoint, &cursor)?)
         }
-        Access::HasMember(member) => edges::holders(&ctx.store, member)?.into_iter().collect(),
-        Access::MemberOf(id) if keys::is_id(id) => edges::members(&ctx.store, id)?.into_iter().map(|m| m.id).collect(),
-        Access::MemberOf(_) => BTreeSet::new(),
-        Access::Equal(target, value) => index(ctx, &keys::index_equal(resource_type, target, value))?,
-        Access::StartsWith(target, value) => index(ctx, &keys::index_starting(resource_type, target, value))?,
+        _ => None,
     };
-    Ok(Some(ids.into_iter().collect()))
+    Ok(render::page(&Page { total, start_index: index, next_cursor: next.as_deref(), resources: &resources }))
 }
 
-fn index<H: Host>(ctx: &Context<'_, H>, range: &KeyRange) -> Result<BTreeSet<String>> {
-    Ok(ctx.store.all_entries(range, true)?.iter().map(|entry| keys::last_part(&entry.key)).collect())
+/// What the query comes to in each type; types in which nothing can match are left out.
+fn scopes<'t, H: Host>(ctx: &mut Context<'_, H>, types: &[&'t ResourceType]) -> Result<Vec<Scope<'t>>> {
+    let filter = match ctx.query.filter() {
+        Some(text) => Some(filter::parse(text, &mut ctx.compat)?),
+        None => None,
+    };
+    let mut scopes = Vec::with_capacity(types.len());
+    for resource_type in types.iter().copied() {
+        let found = match &filter {
+            Some(filter) => filter::check_across(filter, resource_type, types, &mut ctx.compat)?,
+            None => Across::All,
+        };
+        let sort = match ctx.query.sort_by() {
+            Some(by) => Sort::across(resource_type, types, by, &mut ctx.compat)?,
+            None => None,
+        };
+        let projection = ctx.projection(resource_type)?;
+        let filter = match found {
+            Across::None => continue,
+            Across::All => None,
+            Across::Some(filter) => Some(filter),
+        };
+        scopes.push(Scope { resource_type, filter, sort, projection });
+    }
+    Ok(scopes)
 }
 
-fn limit(count: usize) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
+/// The part to show, and the `startIndex` to answer with. Clients that name no method get pages by index, as they always did
+/// (RFC 9865 §2.4).
+fn window<H: Host>(
+    ctx: &mut Context<'_, H>,
+    endpoint: &str,
+    scopes: &[Scope<'_>],
+    order: SortOrder,
+) -> Result<(Window, Option<u64>)> {
+    let settings = &ctx.tenant.settings;
+    let (default, most) = (settings.default_page_size(), settings.max_page_size);
+    let Some(text) = ctx.query.cursor()? else {
+        let start_index = ctx.query.start_index(&mut ctx.compat)?;
+        let count = ctx.query.count(default, most, &mut ctx.compat)?;
+        return Ok((Window::Index { skip: start_index - 1, count }, Some(start_index)));
+    };
+    let asked = ctx.query.cursor_count(most)?;
+    if text.is_empty() {
+        return Ok((Window::Cursor { after: None, count: asked.unwrap_or(default), total: None }, None));
+    }
+    let Cursor { count, total, key, resource_type, id, .. } = ctx.open_cursor(endpoint, text)?;
+    if asked.is_some_and(|asked| asked != count) {
+        return Err(ScimError::new(
+            ErrorKind::InvalidCount,
+            format!("count: it must stay {count}, as in the query that this cursor goes on with"),
+        ));
+    }
+    // A type may have gone, or lost all that could match, since.
+    let rank = scopes.iter().position(|scope| scope.resource_type.name == resource_type).ok_or_else(cursor::invalid)?;
+    let after = Place { key, order: place_order(ctx, order), rank, id };
+    Ok((Window::Cursor { after: Some(after), count: count.min(most), total }, None))
+}
+
+/// What isn't sorted is in ascending order, whatever `sortOrder` says.
+fn place_order<H: Host>(ctx: &Context<'_, H>, order: SortOrder) -> SortOrder {
+    match ctx.query.sort_by() {
+        Some(_) => order,
+        None => SortOrder::Ascending,
+    }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Attribute, Mutability, Registry, ResourceType, Returned, Schema, Type, Uniqueness};
-use crate::limits::{BULK_BYTES, BULK_OPERATIONS, DEFAULT_PAGE, MAX_PAGE};
+use crate::limits::{BULK_BYTES, BULK_OPERATIONS, CURSOR_SECONDS, DEFAULT_PAGE, MAX_PAGE};
 use crate::resource::Object;
 
 /// The features that ServiceProviderConfig advertises (RFC 7643 §5). What is here must be what the server does.
@@ -24,6 +24,10 @@ pub struct Features {
     pub etag: bool,
     /// Cursor-based pagination (RFC 9865); `None` where it is not offered.
     pub cursor: Option<Cursor>,
+    /// Resources in a page where the client names no `count`.
+    pub default_page_size: usize,
+    /// Most resources in a page.
+    pub max_page_size: usize,
 }
 
 /// The bounds of a bulk request.
@@ -50,7 +54,9 @@ pub const FEATURES: Features = Features {
     change_password: false,
     sort: true,
     etag: true,
-    cursor: None,
+    cursor: Some(Cursor { timeout: Some(CURSOR_SECONDS) }),
+    default_page_size: DEFAULT_PAGE,
+    max_page_size: MAX_PAGE,
 };
 
 /// The URN of ServiceProviderConfig documents.
@@ -72,7 +78,7 @@ pub fn service_provider_config(features: &Features, base: &str) -> Value {
             "maxOperations": bulk.max_operations,
             "maxPayloadSize": bulk.max_payload_size,
         },
-        "filter": {"supported": features.filter, "maxResults": MAX_PAGE},
+        "filter": {"supported": features.filter, "maxResults": features.max_page_size},
         "changePassword": {"supported": features.change_password},
         "sort": {"supported": features.sort},
         "etag": {"supported": features.etag},
@@ -91,8 +97,8 @@ pub fn service_provider_config(features: &Features, base: &str) -> Value {
             "cursor": true,
             "index": true,
             "defaultPaginationMethod": "index",
-            "defaultPageSize": DEFAULT_PAGE,
-            "maxPageSize": MAX_PAGE,
+            "defaultPageSize": features.default_page_size,
+            "maxPageSize": features.max_page_size,
         });
         if let Some(seconds) = cursor.timeout {
             config["pagination"]["cursorTimeout"] = json!(seconds);

@@ -16,6 +16,7 @@
 //! | `k` digest | such an answer (see `answers`) |
 //! | `k` digest number | a part of its body; the number has 4 bytes, big-endian |
 //! | `n` type | counter: resources of the type |
+//! | `q` | the key that authenticates cursors: 32 random bytes |
 //! | `z` | the tenant's configuration |
 //! | `l` sequence | the log (see `log`) |
 //!
@@ -183,6 +184,11 @@ pub fn answer_name(key: &[u8]) -> Option<Digest> {
 /// Counts the resources of a type.
 pub fn resource_count(resource_type: &ResourceType) -> Key {
     join(b'n', &[resource_type.name.as_bytes()])
+}
+
+/// The key that authenticates cursors.
+pub fn cursor_key() -> Key {
+    vec![b'q']
 }
 
 /// The tenant's configuration.
