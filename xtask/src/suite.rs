@@ -35,12 +35,13 @@ pub(crate) fn test(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         Ok(String::new())
     })?;
     steps.run("format", || {
-        cmd!(shell, "cargo fmt --all --check").run().context("run `cargo fmt --all`")?;
+        workspace.cargo("fmt --all --check").run().context("run `cargo fmt --all`")?;
         Ok(String::new())
     })?;
     steps.run("lint components", || {
-        cmd!(shell, "cargo clippy -p scimwell-guest --examples --features component --target {WASM_TARGET}")
-            .args(["--profile", "wasm", "--", "-D", "warnings"])
+        workspace
+            .cargo("clippy -p scimwell-guest --examples --features component --profile wasm --target")
+            .args([WASM_TARGET, "--", "-D", "warnings"])
             .run()?;
         Ok(String::new())
     })?;
@@ -49,12 +50,12 @@ pub(crate) fn test(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         Ok(String::new())
     })?;
     steps.run("lint", || {
-        cmd!(shell, "cargo clippy --release --workspace --all-targets -- -D warnings").run()?;
+        workspace.cargo("clippy --release --workspace --all-targets -- -D warnings").run()?;
         Ok(String::new())
     })?;
     steps.run("documentation", || {
         let _flags = shell.push_env("RUSTDOCFLAGS", "-D warnings");
-        cmd!(shell, "cargo doc --release --workspace --no-deps").run()?;
+        workspace.cargo("doc --release --workspace --no-deps").run()?;
         Ok(String::new())
     })?;
     steps.run("build server", || {
@@ -67,7 +68,7 @@ pub(crate) fn test(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         if report.exists() {
             fs::remove_file(&report).with_context(|| format!("cannot remove {}", report.display()))?;
         }
-        cmd!(shell, "cargo test --release --workspace").run()?;
+        workspace.cargo("test --release --workspace").run()?;
         Ok(String::new())
     })?;
     steps.run("identity provider scenarios", || scenarios(&report))?;
