@@ -106,7 +106,9 @@ fn scim2_cli(workspace: &Workspace) -> Result<String> {
     let explained = output.status.success() || skipped > 0;
     if failed > 0 || passed == 0 || !explained {
         eprint!("{text}{}", String::from_utf8_lossy(&output.stderr));
-        bail!("scim2-cli: {failed} checks failed against {url} and {passed} passed; its output is above");
+        bail!(
+            "scim2-cli: {failed} checks failed against {url} and {passed} passed; its output is above, the server's in target/scim2-cli.log"
+        );
     }
     Ok(format!("{passed} checks pass, {skipped} skipped (POST .search, which the server says it does not offer)"))
 }
@@ -164,10 +166,13 @@ struct Server {
 impl Server {
     fn start(workspace: &Workspace) -> Result<Self> {
         let program = workspace.server();
+        let log = workspace.root.join("target").join("scim2-cli.log");
+        let log = fs::File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let mut process = Command::new(&program)
             .args(["serve", "--dev", "--token", "xtask", "--listen", "127.0.0.1:0"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            .stderr(log)
             .spawn()
             .with_context(|| format!("cannot run {}", program.display()))?;
         let mut lines = BufReader::new(process.stdout.take().context("the server has no stdout")?).lines();
