@@ -6,7 +6,6 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use xshell::cmd;
 
 use crate::workspace::{WASM_TARGET, Workspace, become_program, say};
 
@@ -35,7 +34,7 @@ pub(crate) fn serve(workspace: &Workspace, arguments: &[String]) -> Result<ExitC
 /// `cargo xtask bench [--quick] [rows]`
 pub(crate) fn bench(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode> {
     build(workspace, &[])?;
-    cmd!(workspace.shell, "cargo build --release -p scimwell-tests --bin bench").quiet().run()?;
+    workspace.cargo("build --release -p scimwell-tests --bin bench").quiet().run()?;
     let program = workspace.target.join("release").join(format!("bench{}", std::env::consts::EXE_SUFFIX));
     become_program(&program, arguments)
 }
@@ -43,13 +42,12 @@ pub(crate) fn bench(workspace: &Workspace, arguments: &[String]) -> Result<ExitC
 /// The guest components, into `target/components/`.
 pub(crate) fn components(workspace: &Workspace) -> Result<()> {
     workspace.ensure_toolchain(&[])?;
-    cmd!(
-        workspace.shell,
-        "cargo build -p scimwell-guest --examples --features component --target {WASM_TARGET} --profile wasm"
-    )
-    .quiet()
-    .run()
-    .context("the guest components do not build")?;
+    workspace
+        .cargo("build -p scimwell-guest --examples --features component --profile wasm --target")
+        .arg(WASM_TARGET)
+        .quiet()
+        .run()
+        .context("the guest components do not build")?;
     let from = workspace.target.join(WASM_TARGET).join("wasm").join("examples");
     let to = workspace.components();
     fs::create_dir_all(&to).with_context(|| format!("cannot create {}", to.display()))?;
@@ -58,7 +56,7 @@ pub(crate) fn components(workspace: &Workspace) -> Result<()> {
 
 /// The server, with the component embedded.
 pub(crate) fn server(workspace: &Workspace) -> Result<()> {
-    cmd!(workspace.shell, "cargo build --release -p scimwell").quiet().run().context("the server does not build")
+    workspace.cargo("build --release -p scimwell").quiet().run().context("the server does not build")
 }
 
 /// Leaves a file with the same bytes alone: a new time stamp would make cargo compile the host again.

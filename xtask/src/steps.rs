@@ -26,7 +26,7 @@ impl Steps {
         use std::fmt::Write;
         let mut text = String::new();
         for (name, took, note) in &self.done {
-            writeln!(text, "{:>9}  {name:<24}{note}", seconds(*took)).expect("a String takes whatever is written");
+            writeln!(text, "{:>9}  {name:<28}{note}", seconds(*took)).expect("a String takes whatever is written");
         }
         let total: Duration = self.done.iter().map(|(_, took, _)| *took).sum();
         write!(text, "{:>9}  in all", seconds(total)).expect("a String takes whatever is written");

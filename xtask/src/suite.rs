@@ -35,12 +35,13 @@ pub(crate) fn test(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         Ok(String::new())
     })?;
     steps.run("format", || {
-        cmd!(shell, "cargo fmt --all --check").run().context("run `cargo fmt --all`")?;
+        workspace.cargo("fmt --all --check").run().context("run `cargo fmt --all`")?;
         Ok(String::new())
     })?;
     steps.run("lint components", || {
-        cmd!(shell, "cargo clippy -p scimwell-guest --examples --features component --target {WASM_TARGET}")
-            .args(["--profile", "wasm", "--", "-D", "warnings"])
+        workspace
+            .cargo("clippy -p scimwell-guest --examples --features component --profile wasm --target")
+            .args([WASM_TARGET, "--", "-D", "warnings"])
             .run()?;
         Ok(String::new())
     })?;
@@ -49,12 +50,12 @@ pub(crate) fn test(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         Ok(String::new())
     })?;
     steps.run("lint", || {
-        cmd!(shell, "cargo clippy --release --workspace --all-targets -- -D warnings").run()?;
+        workspace.cargo("clippy --release --workspace --all-targets -- -D warnings").run()?;
         Ok(String::new())
     })?;
     steps.run("documentation", || {
         let _flags = shell.push_env("RUSTDOCFLAGS", "-D warnings");
-        cmd!(shell, "cargo doc --release --workspace --no-deps").run()?;
+        workspace.cargo("doc --release --workspace --no-deps").run()?;
         Ok(String::new())
     })?;
     steps.run("build server", || {
@@ -67,7 +68,7 @@ pub(crate) fn test(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         if report.exists() {
             fs::remove_file(&report).with_context(|| format!("cannot remove {}", report.display()))?;
         }
-        cmd!(shell, "cargo test --release --workspace").run()?;
+        workspace.cargo("test --release --workspace").run()?;
         Ok(String::new())
     })?;
     steps.run("identity provider scenarios", || scenarios(&report))?;
@@ -105,7 +106,9 @@ fn scim2_cli(workspace: &Workspace) -> Result<String> {
     let explained = output.status.success() || skipped > 0;
     if failed > 0 || passed == 0 || !explained {
         eprint!("{text}{}", String::from_utf8_lossy(&output.stderr));
-        bail!("scim2-cli: {failed} checks failed against {url} and {passed} passed; its output is above");
+        bail!(
+            "scim2-cli: {failed} checks failed against {url} and {passed} passed; its output is above, the server's in target/scim2-cli.log"
+        );
     }
     Ok(format!("{passed} checks pass, {skipped} skipped (POST .search, which the server says it does not offer)"))
 }
@@ -163,10 +166,13 @@ struct Server {
 impl Server {
     fn start(workspace: &Workspace) -> Result<Self> {
         let program = workspace.server();
+        let log = workspace.root.join("target").join("scim2-cli.log");
+        let log = fs::File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let mut process = Command::new(&program)
             .args(["serve", "--dev", "--token", "xtask", "--listen", "127.0.0.1:0"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            .stderr(log)
             .spawn()
             .with_context(|| format!("cannot run {}", program.display()))?;
         let mut lines = BufReader::new(process.stdout.take().context("the server has no stdout")?).lines();

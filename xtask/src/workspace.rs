@@ -43,6 +43,16 @@ impl Workspace {
         self.root.join("target").join("components")
     }
 
+    /// A cargo command. `cargo xtask` sets variables of the package xtask, which some build scripts watch (ring's): passed
+    /// on, each change between `cargo xtask build` and `cargo build` would compile half of the server again.
+    pub(crate) fn cargo(&self, arguments: &str) -> xshell::Cmd<'_> {
+        let inherited = std::env::vars_os().map(|(name, _)| name).filter(|name| {
+            name.to_str().is_some_and(|n| n.starts_with("CARGO_PKG_") || n.starts_with("CARGO_MANIFEST_"))
+        });
+        let command = self.shell.cmd("cargo").args(arguments.split(' '));
+        inherited.fold(command, xshell::Cmd::env_remove)
+    }
+
     /// Install what the toolchain lacks: the WebAssembly target, rustfmt and clippy.
     pub(crate) fn ensure_toolchain(&self, tools: &[&str]) -> Result<()> {
         let sysroot = xshell::cmd!(self.shell, "rustc --print sysroot").quiet().read()?;
