@@ -176,12 +176,16 @@ fn candidates<H: Host>(
         Access::All => return Ok(None),
         Access::Id(id) => std::iter::once((*id).to_owned()).filter(|id| keys::is_id(id)).collect(),
         Access::Unique(target, value) => {
-            let holder = ctx.store.get(&[keys::unique(resource_type, target.attribute, value)]).map_err(failure)?;
+            let holder = ctx.store.get(&[keys::unique(resource_type, target, value)]).map_err(failure)?;
             holder.into_iter().flatten().map(|id| String::from_utf8_lossy(&id).into_owned()).collect()
         }
         Access::HasMember(member) => edges::holders(&ctx.store, member)?.into_iter().collect(),
         Access::MemberOf(id) if keys::is_id(id) => edges::members(&ctx.store, id)?.into_iter().map(|m| m.id).collect(),
         Access::MemberOf(_) => BTreeSet::new(),
+        Access::Same(target, operand) => match operand.text(target.leaf()) {
+            Some(text) => index(ctx, &keys::index_equal(resource_type, target, &text))?,
+            None => return Ok(None),
+        },
         Access::Equal(target, value) => index(ctx, &keys::index_equal(resource_type, target, value))?,
         Access::StartsWith(target, value) => index(ctx, &keys::index_starting(resource_type, target, value))?,
     };
