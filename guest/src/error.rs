@@ -11,6 +11,8 @@ pub enum ErrorKind {
     TooMany,
     /// A unique value is taken.
     Uniqueness,
+    /// The change and what is stored exclude each other.
+    Conflict,
     /// A change to what may not change.
     Mutability,
     /// The body is not what the operation takes.
@@ -64,6 +66,7 @@ impl ErrorKind {
             Self::InvalidFilter => (400, Some("invalidFilter")),
             Self::TooMany => (400, Some("tooMany")),
             Self::Uniqueness => (409, Some("uniqueness")),
+            Self::Conflict => (409, None),
             Self::Mutability => (400, Some("mutability")),
             Self::InvalidSyntax => (400, Some("invalidSyntax")),
             Self::InvalidPath => (400, Some("invalidPath")),

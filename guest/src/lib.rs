@@ -12,6 +12,7 @@
 //! }
 //! ```
 
+pub mod admin;
 pub mod compat;
 #[cfg(all(feature = "component", target_family = "wasm"))]
 pub mod component;
@@ -62,6 +63,7 @@ fn answer<H: Host>(host: &H, request: &Request) -> Result<Response> {
     let ctx = &mut Context { host, store, principal, tenant: &tenant, request, query, compat: Compat::default(), now };
     let (resource_type, action) = match route {
         Route::Discovery(discovery) => return ops::discover::run(ctx, &discovery),
+        Route::Admin(segments) => return admin::run(ctx, &segments),
         Route::Resources(resource_type, action) => (resource_type, action),
     };
     let response = match action {
@@ -74,6 +76,9 @@ fn answer<H: Host>(host: &H, request: &Request) -> Result<Response> {
     };
     // The write stands whatever becomes of this step; the next write goes on with it.
     let _ = store::sweep::step(&ctx.store);
+    if tenant.unfinished {
+        let _ = admin::change::step(&ctx.store, now);
+    }
     Ok(response)
 }
 
@@ -109,9 +114,10 @@ fn authenticate<H: Host>(host: &H, request: &Request) -> Result<Principal> {
 }
 
 fn permit(route: &Route<'_>, principal: &Principal) -> Result<()> {
-    let (permitted, needed) = match route.writes() {
-        true => (principal.permissions.write, "write"),
-        false => (principal.permissions.read, "read"),
+    let (permitted, needed) = match route {
+        Route::Admin(_) => (principal.permissions.admin, "admin"),
+        route if route.writes() => (principal.permissions.write, "write"),
+        _ => (principal.permissions.read, "read"),
     };
     match permitted {
         true => Ok(()),

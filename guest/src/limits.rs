@@ -35,6 +35,8 @@ pub const LOG_MEMBERS: usize = 10_000;
 pub const GROUP_DEPTH: usize = 16;
 /// Seconds for which a cursor (RFC 9865) stays valid.
 pub const CURSOR_SECONDS: u32 = 3_600;
+/// What a tenant may set that to.
+pub const CURSOR_SECONDS_RANGE: std::ops::RangeInclusive<u32> = 60..=7 * 24 * 3_600;
 /// Seconds that a client is asked to wait after 503.
 pub const RETRY_AFTER_SECONDS: u32 = 1;
 /// Most attributes of a tenant-defined schema, sub-attributes included.

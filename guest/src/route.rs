@@ -13,6 +13,8 @@ pub enum Route<'r> {
     Discovery(Discovery),
     /// Resources of a type.
     Resources(&'r ResourceType, Action),
+    /// The tenant's configuration: the path's segments below `/admin`.
+    Admin(Vec<String>),
 }
 
 /// The discovery endpoints (RFC 7644 §4); GET only.
@@ -55,6 +57,9 @@ pub fn route<'r>(registry: &'r Registry, method: &str, path: &str) -> Result<Rou
     let segments: Vec<String> = path.split('/').filter(|s| !s.is_empty()).map(decode).collect::<Result<_>>()?;
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     let (first, rest) = segments.split_first().ok_or_else(|| unknown(registry, path))?;
+    if first.eq_ignore_ascii_case("admin") {
+        return Ok(Route::Admin(rest.iter().map(|segment| (*segment).to_owned()).collect()));
+    }
     if let Some(resource_type) = registry.by_endpoint(first) {
         return Ok(Route::Resources(resource_type, action(registry, method, path, rest)?));
     }
@@ -125,6 +130,7 @@ mod tests {
     fn check(method: &str, path: &str, expect: &str) {
         let found = match route(&REGISTRY, method, path) {
             Ok(Route::Discovery(discovery)) => format!("{discovery:?}"),
+            Ok(Route::Admin(segments)) => format!("admin {segments:?}"),
             Ok(Route::Resources(resource_type, action)) => format!("{} {action:?}", resource_type.name),
             Err(error) => error.kind.table().0.to_string(),
         };

@@ -47,7 +47,7 @@ pub struct Context<'a, H: Host> {
 
 impl<H: Host> Context<'_, H> {
     /// The JSON body, or why there is none (RFC 7644 §3.1, §8.1).
-    fn body(&self) -> Result<Value> {
+    pub(crate) fn body(&self) -> Result<Value> {
         // Some clients send no media type at all; the body tells.
         let media_type = self.request.header("content-type").map(|v| v.split(';').next().unwrap_or_default().trim());
         match media_type {
@@ -64,9 +64,14 @@ impl<H: Host> Context<'_, H> {
         crate::validate::parse_json(&self.request.body)
     }
 
-    /// Run an operation in a transaction of its own.
-    fn transact<T>(&self, operation: impl FnMut(&mut Txn<'_, H::Store>) -> Result<T>) -> Result<T> {
-        crate::store::transact(&self.store, Mode::Commit, operation)
+    /// Run an operation in a transaction of its own, on the configuration that it was validated against.
+    fn transact<T>(&self, mut operation: impl FnMut(&mut Txn<'_, H::Store>) -> Result<T>) -> Result<T> {
+        let mut attempt = 0;
+        crate::store::transact(&self.store, Mode::Commit, |txn| {
+            attempt += 1;
+            self.tenant.hold(txn, attempt)?;
+            operation(txn)
+        })
     }
 
     /// The version that the request insists on.
@@ -101,7 +106,7 @@ impl<H: Host> Context<'_, H> {
 
     /// What the log says of a change beside the change itself.
     fn cause(&self, operation: Operation, compat: &Compat) -> Cause<'_> {
-        Cause { time: self.now, subject: &self.principal.subject, operation, tolerances: compat.used().collect() }
+        Cause { time: self.now, subject: &self.principal.subject, operation, tolerances: compat.used().collect(), password_changed: false }
     }
 
     /// A new resource id: a UUID of version 7 (RFC 9562), so that ids grow with time and lists are in order of creation.

@@ -337,7 +337,8 @@ fn check_name(name: &str, place: &str) -> Result<()> {
     Ok(())
 }
 
-/// A URN of RFC 8141 §2 that is the tenant's to define. Schema URIs are URNs (RFC 7643 §3).
+/// A URN of RFC 8141 §2 that is the tenant's to define. Schema URIs are URNs (RFC 7643 §3). Without `/` and `%`, which
+/// would mean something else in the URL of its discovery document.
 fn check_urn(urn: &str) -> Result<()> {
     let mut parts = urn.splitn(3, ':');
     let scheme = parts.next().is_some_and(|scheme| scheme.eq_ignore_ascii_case("urn"));
@@ -348,8 +349,8 @@ fn check_urn(urn: &str) -> Result<()> {
             && !nid.ends_with('-')
     });
     let rest = parts.next().is_some_and(|nss| {
-        let listed = |b: u8| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/%".contains(&b);
-        !nss.is_empty() && !nss.starts_with('/') && !nss.ends_with(':') && nss.bytes().all(listed)
+        let listed = |b: u8| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&b);
+        !nss.is_empty() && !nss.ends_with(':') && nss.bytes().all(listed)
     });
     if !(scheme && space && rest) {
         return Err(invalid(format!(
