@@ -23,6 +23,7 @@ pub mod host;
 pub mod http;
 pub mod limits;
 pub mod ops;
+pub mod password;
 pub mod patch;
 pub mod project;
 pub mod query;

@@ -169,7 +169,9 @@ impl Stored {
             Work::Build { keys, .. } => Some(keys),
             _ => None,
         }) {
-            keyed.iter().for_each(|keyed| registry.to_mut().mark_incomplete(keyed));
+            for keyed in keyed {
+                registry.to_mut().mark_incomplete(keyed);
+            }
         }
         Ok(Tenant { settings, registry, unfinished: !self.work.is_empty(), version })
     }

@@ -37,7 +37,7 @@ pub fn run<H: Host>(ctx: &Context<'_, H>, segments: &[String]) -> Result<Respons
         (["schemas", urn], "GET") => schemas::show(ctx, urn),
         (["schemas", urn], "PUT") => schemas::put(ctx, urn),
         (["schemas", urn], "DELETE") => schemas::delete(ctx, urn),
-        (["resource-types"], "GET") => resource_types::list(ctx),
+        (["resource-types"], "GET") => Ok(resource_types::list(ctx)),
         (["resource-types", name], "GET") => resource_types::show(ctx, name),
         (["resource-types", name], "PUT") => resource_types::put(ctx, name),
         (["resource-types", name], "DELETE") => resource_types::delete(ctx, name),

@@ -16,9 +16,9 @@ use super::change::{self, Subject};
 use super::schemas::stored;
 
 /// All resource types.
-pub(super) fn list<H: Host>(ctx: &Context<'_, H>) -> Result<Response> {
+pub(super) fn list<H: Host>(ctx: &Context<'_, H>) -> Response {
     let types = ctx.tenant.registry.resource_types.iter();
-    Ok(render::all(&types.map(|found| document(found, &ctx.request.base_url)).collect::<Vec<_>>()))
+    render::all(&types.map(|found| document(found, &ctx.request.base_url)).collect::<Vec<_>>())
 }
 
 /// One of them.

@@ -4,6 +4,7 @@ pub mod create;
 pub mod delete;
 pub mod discover;
 mod membership;
+mod password;
 pub mod patch;
 pub mod read;
 pub mod replace;

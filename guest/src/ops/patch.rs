@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::error::Result;
 use crate::host::Host;
 use crate::http::{Header, Response};
+use crate::password::Password;
 use crate::patch;
 use crate::render;
 use crate::schema::{ResourceType, Source};
@@ -13,7 +14,8 @@ use crate::store::repo::{self, Loaded};
 use crate::store::{Txn, edges};
 use crate::{limits, validate};
 
-use super::{Context, check_if_match, drop_secrets, membership};
+use super::membership::{self, New};
+use super::{Context, check_if_match, drop_secrets, password};
 
 /// Operations on a resource, all or none.
 #[derive(Clone, Debug)]
@@ -22,6 +24,7 @@ pub struct Patch<'t> {
     id: String,
     if_match: Option<String>,
     operations: Vec<patch::Operation<'t>>,
+    password: Password,
 }
 
 /// Apply the body's operations; 200 with the resource, or 204 where showing it would cost far more than the change did
@@ -56,12 +59,13 @@ impl<'t> Patch<'t> {
         body: &Value,
     ) -> Result<Self> {
         let operations = patch::parse(body, resource_type, &mut ctx.compat)?;
-        Ok(Self { resource_type, id: id.to_owned(), if_match, operations })
+        let password = password::patched(ctx, &operations)?;
+        Ok(Self { resource_type, id: id.to_owned(), if_match, operations, password })
     }
 
     /// Apply them in a transaction.
     pub fn apply<H: Host>(&self, ctx: &Context<'_, H>, txn: &mut Txn<'_, H::Store>) -> Result<Loaded> {
-        let Self { resource_type, id, if_match, operations } = self;
+        let Self { resource_type, id, if_match, operations, password } = self;
         let mut old = repo::read(txn, resource_type, id)?;
         check_if_match(txn, if_match.as_deref(), &mut old)?;
         let mut attributes = old.resource.attributes.clone();
@@ -72,6 +76,7 @@ impl<'t> Patch<'t> {
         validate::document(resource_type, &attributes)?;
         let edit = membership::combine(ctx, txn, resource_type, &old, &applied.edges)?;
         let cause = ctx.cause(Operation::Patch, &compat);
-        membership::change(ctx, txn, &cause, resource_type, &old, attributes, edit.as_ref())
+        let new = New { attributes, members: edit.as_ref(), password };
+        membership::change(ctx, txn, &cause, resource_type, &old, new)
     }
 }

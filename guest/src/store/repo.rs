@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::error::{ErrorKind, Result, ScimError};
+use crate::password::Password;
 use crate::resource::{Object, Resource, Timestamp};
 use crate::schema::{ResourceType, Source, Target, Uniqueness, order};
 
@@ -124,6 +125,18 @@ pub fn remove<S: Store>(txn: &mut Txn<'_, S>, resource_type: &ResourceType, old:
     txn.delete(keys::alive(&old.id));
     txn.delete(keys::password(&old.id));
     txn.add(keys::resource_count(resource_type), -1);
+}
+
+/// Store the hash of a resource's password, or remove it. Returns whether that changes anything.
+pub fn set_password<S: Store>(txn: &mut Txn<'_, S>, id: &str, password: &Password) -> Result<bool> {
+    let key = keys::password(id);
+    match password {
+        Password::Kept => return Ok(false),
+        Password::Set(hash) => txn.put(key, hash.as_bytes().to_vec()),
+        Password::Removed if txn.read_one(&key)?.is_none() => return Ok(false),
+        Password::Removed => txn.delete(key),
+    }
+    Ok(true)
 }
 
 /// A stored document: `[created, modified, revision, attributes]`.
