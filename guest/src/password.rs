@@ -43,7 +43,8 @@ pub fn hash(password: &str, salt: [u8; 16]) -> Result<String> {
             format!("password: at most {PASSWORD_BYTES} bytes are taken, this one has {}; shorten it", password.len()),
         ));
     }
-    let failed = |why: String| ScimError::new(ErrorKind::Internal, "The server failed to keep a password.").with_log(why);
+    let failed =
+        |why: String| ScimError::new(ErrorKind::Internal, "The server failed to keep a password.").with_log(why);
     let (memory, passes, lanes) = COST;
     let params = Params::new(memory, passes, lanes, None).map_err(|error| failed(error.to_string()))?;
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
@@ -53,13 +54,13 @@ pub fn hash(password: &str, salt: [u8; 16]) -> Result<String> {
 
 /// Whether this is the password whose hash was stored. What is no hash fits no password.
 pub fn matches(password: &str, hash: &str) -> bool {
-    password.len() <= PASSWORD_BYTES
-        && Argon2::default().verify_password(prepared(password).as_bytes(), hash).is_ok()
+    password.len() <= PASSWORD_BYTES && Argon2::default().verify_password(prepared(password).as_bytes(), hash).is_ok()
 }
 
 /// RFC 7643 §4.1.1 asks for preparation: every kind of space is one space (RFC 8265 §4.2.2, OpaqueString).
 fn prepared(password: &str) -> Cow<'_, str> {
-    let space = |c: char| matches!(c, '\u{A0}' | '\u{1680}' | '\u{2000}'..='\u{200A}' | '\u{202F}' | '\u{205F}' | '\u{3000}');
+    let space =
+        |c: char| matches!(c, '\u{A0}' | '\u{1680}' | '\u{2000}'..='\u{200A}' | '\u{202F}' | '\u{205F}' | '\u{3000}');
     match password.contains(space) {
         true => Cow::Owned(password.replace(space, " ")),
         false => Cow::Borrowed(password),

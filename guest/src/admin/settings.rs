@@ -82,11 +82,7 @@ fn object(settings: &Settings) -> Result<Map<String, Value>> {
 /// Whether the numbers are in range, and what is named is there.
 pub(super) fn check(settings: &Settings, registry: &Registry) -> Result<()> {
     if !(1..=limits::MAX_PAGE).contains(&settings.max_page_size) {
-        return Err(invalid(format!(
-            "maxPageSize: {} is not from 1 to {}",
-            settings.max_page_size,
-            limits::MAX_PAGE
-        )));
+        return Err(invalid(format!("maxPageSize: {} is not from 1 to {}", settings.max_page_size, limits::MAX_PAGE)));
     }
     if !(1..=settings.max_page_size).contains(&settings.default_page_size) {
         return Err(invalid(format!(

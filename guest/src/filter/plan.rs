@@ -76,9 +76,12 @@ fn access<'f>(term: &'f Checked<'f>) -> Option<Access<'f>> {
             (target.leaf().indexed && !value.is_empty()).then_some(Access::StartsWith(*target, value))
         }
         // `emails[type eq "work" and value eq "x"]` needs a resource that has the value at all.
-        Checked::Values { filter, .. } => {
-            filter.conjuncts().iter().filter_map(access).filter(|a| matches!(a, Access::Equal(..) | Access::Unique(..) | Access::Same(..))).min_by_key(cost)
-        }
+        Checked::Values { filter, .. } => filter
+            .conjuncts()
+            .iter()
+            .filter_map(access)
+            .filter(|a| matches!(a, Access::Equal(..) | Access::Unique(..) | Access::Same(..)))
+            .min_by_key(cost),
         _ => None,
     }
 }

@@ -107,7 +107,13 @@ impl<H: Host> Context<'_, H> {
 
     /// What the log says of a change beside the change itself.
     fn cause(&self, operation: Operation, compat: &Compat) -> Cause<'_> {
-        Cause { time: self.now, subject: &self.principal.subject, operation, tolerances: compat.used().collect(), password_changed: false }
+        Cause {
+            time: self.now,
+            subject: &self.principal.subject,
+            operation,
+            tolerances: compat.used().collect(),
+            password_changed: false,
+        }
     }
 
     /// A new resource id: a UUID of version 7 (RFC 9562), so that ids grow with time and lists are in order of creation.

@@ -33,8 +33,7 @@ const ATTRIBUTE_KEYS: [&str; 13] = [
     "subAttributes",
     "indexed",
 ];
-const TYPE_KEYS: [&str; 8] =
-    ["schemas", "id", "name", "description", "endpoint", "schema", "schemaExtensions", "meta"];
+const TYPE_KEYS: [&str; 8] = ["schemas", "id", "name", "description", "endpoint", "schema", "schemaExtensions", "meta"];
 const EXTENSION_KEYS: [&str; 2] = ["schema", "required"];
 
 /// Names that stand for something else where resource types stand: discovery's own, and the log's.
@@ -295,13 +294,19 @@ fn consistent(attribute: &Attribute, place: &str, parent: Option<&str>) -> Resul
     }
     if attribute.uniqueness != Uniqueness::None {
         if complex {
-            return wrong("uniqueness", "values of a complex attribute are told apart by a sub-attribute; set it there");
+            return wrong(
+                "uniqueness",
+                "values of a complex attribute are told apart by a sub-attribute; set it there",
+            );
         }
         if !matches!(attribute.kind, Type::String | Type::Reference | Type::Integer) {
             return wrong("uniqueness", "only strings, references and integers can be unique; set it to \"none\"");
         }
         if matches!(attribute.mutability, Mutability::ReadOnly | Mutability::WriteOnly) {
-            return wrong("uniqueness", "the server keeps no values of what is readOnly or writeOnly; set it to \"none\"");
+            return wrong(
+                "uniqueness",
+                "the server keeps no values of what is readOnly or writeOnly; set it to \"none\"",
+            );
         }
     }
     if attribute.indexed {
@@ -316,9 +321,7 @@ fn consistent(attribute: &Attribute, place: &str, parent: Option<&str>) -> Resul
 }
 
 fn nested(place: &str) -> ScimError {
-    invalid(format!(
-        "{place}: a sub-attribute can't be complex (RFC 7643 §2.3.8); make it an attribute, or flatten it"
-    ))
+    invalid(format!("{place}: a sub-attribute can't be complex (RFC 7643 §2.3.8); make it an attribute, or flatten it"))
 }
 
 /// ATTRNAME of RFC 7643 §2.1: a letter, and then letters, digits, `$`, `-` and `_`.
@@ -453,6 +456,3 @@ fn invalid(detail: String) -> ScimError {
 fn mutability(detail: String) -> ScimError {
     ScimError::new(ErrorKind::Mutability, detail)
 }
-
-#[cfg(test)]
-mod tests;

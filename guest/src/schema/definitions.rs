@@ -147,9 +147,10 @@ impl Pool {
                 core.id, core.name
             )));
         }
-        let found = self.schemas.iter_mut().find(|(_, schema)| {
-            schema.as_ref().is_some_and(|schema| schema.id.eq_ignore_ascii_case(urn))
-        });
+        let found = self
+            .schemas
+            .iter_mut()
+            .find(|(_, schema)| schema.as_ref().is_some_and(|schema| schema.id.eq_ignore_ascii_case(urn)));
         match found {
             Some((uses, schema)) => {
                 *uses = uses.saturating_sub(1);
@@ -239,8 +240,7 @@ impl Registry {
         let mut all = Vec::new();
         for ty in self.resource_types.iter() {
             for target in ty.targets() {
-                let keyed =
-                    |unique| Keyed { resource_type: ty.name.to_string(), attribute: target.name(), unique };
+                let keyed = |unique| Keyed { resource_type: ty.name.to_string(), attribute: target.name(), unique };
                 if target.is_unique() {
                     all.push((keyed(true), target));
                 }

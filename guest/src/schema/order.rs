@@ -75,7 +75,10 @@ mod tests {
         let of = |kind, value| text(&Attribute { kind, ..Attribute::default() }, &value).map(Cow::into_owned);
         assert_eq!(of(Type::Decimal, json!(-0.0)), of(Type::Decimal, json!(0)));
         assert_eq!(of(Type::Decimal, json!(5)), of(Type::Decimal, json!(5.0)));
-        assert_eq!(of(Type::DateTime, json!("2026-01-01T01:00:00+01:00")), of(Type::DateTime, json!("2026-01-01T00:00:00Z")));
+        assert_eq!(
+            of(Type::DateTime, json!("2026-01-01T01:00:00+01:00")),
+            of(Type::DateTime, json!("2026-01-01T00:00:00Z"))
+        );
         assert_eq!(of(Type::String, json!("É")), of(Type::String, json!("é")));
         assert_eq!(of(Type::Complex, json!({})), None);
     }
