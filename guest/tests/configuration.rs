@@ -1,6 +1,8 @@
 //! The tenant's configuration: settings, its own schemas and resource types, what stored data says to a change of them,
 //! and passwords.
 
+#![allow(clippy::needless_pass_by_value, reason = "bodies are written where they are used")]
+
 mod common;
 
 use common::{Json, TestHost, create, log, ok, patch, send};
@@ -241,6 +243,12 @@ fn bad_schemas_are_refused() {
     check(json!([{ "name": "a", "type": "binary", "indexed": true }]), "no order");
     check(json!([{ "name": "a", "mutability": "writeOnly" }]), "never returned");
     check(json!([{ "name": "a", "mutability": "writeOnly", "returned": "never", "required": true }]), "required");
+    check(
+        json!([{ "name": "a", "type": "complex", "subAttributes": [
+            { "name": "b", "mutability": "writeOnly", "returned": "never" },
+        ] }]),
+        "set it on the attribute itself",
+    );
     check(json!([{ "name": "a", "referenceTypes": ["User"] }]), "only a reference");
     check(json!([{ "name": "a", "canonicalValues": [1] }]), "array of strings");
     check(json!({}), "one attribute or more");
@@ -478,6 +486,8 @@ fn values_are_unique_wherever_the_schema_says_so() {
     let long = json!({ "doors": [{ "value": "x".repeat(600) }] });
     assert_eq!(badged(&host, "bob", long).status, 400);
     assert_eq!(found(&host, &format!("{BADGE}:doors.value eq \"{}\"", "x".repeat(2000))).len(), 0);
+    assert_eq!(found(&host, &format!("{BADGE}:number eq 1")), ["ann"]);
+    assert!(found(&host, &format!("{BADGE}:number eq 2")).is_empty());
     assert_eq!(found(&host, &format!("{BADGE}:doors[value eq \"X\"]")), ["ann"]);
     let bob: Json = serde_json::from_slice(&badged(&host, "bob", json!({ "codes": ["c"] })).body).unwrap();
     let path = format!("/Users/{}", bob["id"].as_str().unwrap());
@@ -491,12 +501,39 @@ fn values_are_unique_wherever_the_schema_says_so() {
 }
 
 #[test]
+fn required_immutable_and_write_only_hold_for_what_a_tenant_defines() {
+    let host = with_badges(json!([
+        { "name": "number", "required": true, "mutability": "immutable" },
+        { "name": "pin", "mutability": "writeOnly", "returned": "never" },
+        { "name": "note", "returned": "request" },
+        { "name": "seal", "mutability": "readOnly" },
+    ]));
+    assert_eq!(badged(&host, "ann", json!({ "note": "x" })).status, 400);
+    let all = json!({ "number": "7", "pin": "1234", "note": "x", "seal": "y" });
+    let response = badged(&host, "ann", all);
+    let user: Json = serde_json::from_slice(&response.body).unwrap();
+    assert_eq!(user[BADGE], json!({ "number": "7" }));
+    let path = format!("/Users/{}", user["id"].as_str().unwrap());
+    assert_eq!(ok(&host, "GET", &format!("{path}?attributes={BADGE}:note"), None)[BADGE], json!({ "note": "x" }));
+    for (_, value) in host.memory.dump() {
+        assert!(!String::from_utf8_lossy(&value).contains("1234"));
+    }
+    let other = patch(&json!({ "op": "replace", "path": format!("{BADGE}:number"), "value": "8" }));
+    assert_eq!(send(&host, "PATCH", &path, &[], Some(other)).status, 400);
+    // Every user must have the extension from now on.
+    set(&host, "PUT", "/admin/resource-types/User", user_type(true));
+    assert_eq!(send(&host, "POST", "/Users", &[], Some(json!({ "userName": "bob" }))).status, 400);
+    let away = patch(&json!({ "op": "remove", "path": BADGE }));
+    assert_eq!(send(&host, "PATCH", &path, &[], Some(away)).status, 400);
+}
+
+#[test]
 fn group_names_are_unique_where_the_tenant_says_so() {
     let host = TestHost::default();
     let name = |name: &str| send(&host, "POST", "/Groups", &[], Some(json!({ "displayName": name }))).status;
     assert_eq!((name("Staff"), name("staff"), name("Other")), (201, 201, 201));
-    let on = Some(json!({ "uniqueGroupNames": true }));
-    let detail = refuse(&host, "PATCH", "/admin/settings", on.clone(), 409);
+    let on = json!({ "uniqueGroupNames": true });
+    let detail = refuse(&host, "PATCH", "/admin/settings", Some(on.clone()), 409);
     assert!(detail.contains("1 in all") && detail.contains("displayName: the same value as"), "{detail}");
     let second = ok(&host, "GET", "/Groups", None)["Resources"][1]["id"].as_str().unwrap().to_owned();
     let rename = |name: &str| {
@@ -504,7 +541,7 @@ fn group_names_are_unique_where_the_tenant_says_so() {
         send(&host, "PATCH", &format!("/Groups/{second}"), &[], Some(body)).status
     };
     assert_eq!(rename("Crew"), 200);
-    set(&host, "PATCH", "/admin/settings", on.unwrap());
+    set(&host, "PATCH", "/admin/settings", on);
     assert_eq!((name("STAFF"), rename("OTHER"), rename("CREW"), name("New")), (409, 409, 200, 201));
     let schema = ok(&host, "GET", "/Schemas/urn:ietf:params:scim:schemas:core:2.0:Group", None);
     assert_eq!(schema["attributes"][0]["uniqueness"], "server");
@@ -559,8 +596,8 @@ fn passwords_are_kept_as_hashes_where_the_tenant_says_so() {
     for (_, value) in host.memory.dump() {
         assert!(!String::from_utf8_lossy(&value).contains("hunter"));
     }
-    let long = Some(json!({ "userName": "bob", "password": "x".repeat(limits::PASSWORD_BYTES + 1) }));
-    assert_eq!(send(&host, "POST", "/Users", &[], long).status, 400);
+    let too_long = Some(json!({ "userName": "bob", "password": "x".repeat(limits::PASSWORD_BYTES + 1) }));
+    assert_eq!(send(&host, "POST", "/Users", &[], too_long).status, 400);
     let filter = send(&host, "GET", "/Users?filter=password%20eq%20%22hunter6%22", &[], None);
     assert_eq!(filter.status, 400);
     ok(&host, "DELETE", &path, None);
@@ -613,6 +650,8 @@ fn attribute() -> impl Strategy<Value = Json> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     /// Any schema document is refused with a reason, or taken; what is taken reads back as it was and can be put again.
     #[test]
     fn any_schema_is_refused_or_kept(attributes in prop::collection::vec(attribute(), 0..4)) {

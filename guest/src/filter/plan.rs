@@ -22,7 +22,7 @@ pub enum Access<'f> {
     MemberOf(&'f str),
     /// The entries of a secondary index with this value.
     Equal(Target<'f>, &'f str),
-    /// The entries of a secondary index with this value, which is no string.
+    /// The holder of a unique value, or the entries of a secondary index with a value, which is no string.
     Same(Target<'f>, &'f Operand),
     /// The entries of a secondary index that start so.
     StartsWith(Target<'f>, &'f str),
@@ -69,7 +69,8 @@ fn access<'f>(term: &'f Checked<'f>) -> Option<Access<'f>> {
     match term {
         Checked::Compare { target, operator: Operator::Eq, operand: Operand::String(value) } => equal(*target, value),
         Checked::Compare { target, operator: Operator::Eq, operand } => {
-            let usable = target.leaf().indexed && operand.text(target.leaf()).is_some();
+            let leaf = target.leaf();
+            let usable = (leaf.indexed || holds_unique(target)) && operand.text(leaf).is_some();
             usable.then_some(Access::Same(*target, operand))
         }
         Checked::Compare { target, operator: Operator::Sw, operand: Operand::String(value) } => {
@@ -99,11 +100,15 @@ fn equal<'f>(target: Target<'f>, value: &'f str) -> Option<Access<'f>> {
         return Some(Access::Id(value));
     }
     // No resource has a longer one, and the key would be too long for the store.
-    let holds = target.is_unique() && !target.leaf().claiming && value.len() <= limits::UNIQUE_VALUE_BYTES;
-    if holds {
+    if holds_unique(&target) && value.len() <= limits::UNIQUE_VALUE_BYTES {
         return Some(Access::Unique(target, value));
     }
     target.leaf().indexed.then_some(Access::Equal(target, value))
+}
+
+/// Whether the holders of all its unique values can be looked up.
+fn holds_unique(target: &Target<'_>) -> bool {
+    target.is_unique() && !target.leaf().claiming
 }
 
 fn cost(access: &Access<'_>) -> u8 {

@@ -167,6 +167,10 @@ fn drop_secrets(resource_type: &ResourceType, attributes: &mut Object) {
         for attribute in extension.schema.attributes.iter().filter(|a| a.mutability == Mutability::WriteOnly) {
             object.shift_remove(attribute.name.as_ref());
         }
+        // What is left of an extension without attributes would still be named in `schemas`.
+        if object.is_empty() {
+            attributes.shift_remove(extension.schema.id.as_ref());
+        }
     }
 }
 

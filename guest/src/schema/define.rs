@@ -289,6 +289,12 @@ fn consistent(attribute: &Attribute, place: &str, parent: Option<&str>) -> Resul
     if secret && attribute.returned != Returned::Never {
         return wrong("returned", "what is writeOnly is never returned; set returned to \"never\"");
     }
+    if secret && parent.is_some() {
+        return wrong(
+            "mutability",
+            "a writeOnly value is kept out of documents as a whole; set it on the attribute itself",
+        );
+    }
     if secret && attribute.required {
         return wrong("required", "a writeOnly value is not kept, so it can't be required; set one of both otherwise");
     }
