@@ -41,14 +41,28 @@ pub(super) fn publish<H: Host, T>(
     subject: Subject<'_>,
     change: impl Fn(&mut Configuration) -> Result<T>,
 ) -> Result<T> {
+    let mut value = None;
+    // One copy of what follows in the component, whatever the change is.
+    publish_any(ctx, subject, &mut |configuration| {
+        value = Some(change(configuration)?);
+        Ok(())
+    })?;
+    value.ok_or_else(|| ScimError::new(ErrorKind::Internal, "The server failed to change its configuration."))
+}
+
+fn publish_any<H: Host>(
+    ctx: &Context<'_, H>,
+    subject: Subject<'_>,
+    change: &mut dyn FnMut(&mut Configuration) -> Result<()>,
+) -> Result<()> {
     for _ in 0..limits::COMMIT_ATTEMPTS {
         finish(&ctx.store, ctx.now)?;
         let bytes = ctx.store.peek_one(keys::tenant())?;
         let stored = Stored::decode(bytes.as_deref())?;
         let mut configuration = stored.configuration.clone();
-        let value = change(&mut configuration)?;
+        change(&mut configuration)?;
         if configuration == stored.configuration {
-            return Ok(value);
+            return Ok(());
         }
         let old = stored.configuration.clone().registry()?;
         let new = configuration.clone().registry()?;
@@ -86,7 +100,7 @@ pub(super) fn publish<H: Host, T>(
                 "Resources written in the meantime violate the change, so that it was taken back. Repeat it to see which.",
             ));
         }
-        return Ok(value);
+        return Ok(());
     }
     Err(ScimError::new(
         ErrorKind::Unavailable,
