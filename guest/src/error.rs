@@ -11,6 +11,8 @@ pub enum ErrorKind {
     TooMany,
     /// A unique value is taken.
     Uniqueness,
+    /// The change and what is stored exclude each other.
+    Conflict,
     /// A change to what may not change.
     Mutability,
     /// The body is not what the operation takes.
@@ -40,8 +42,6 @@ pub enum ErrorKind {
         /// The value of the `Allow` header.
         allow: &'static str,
     },
-    /// The change refers to something that the same request failed to create.
-    Conflict,
     /// `If-Match` names another version.
     PreconditionFailed,
     /// The body is larger than the server takes.
@@ -72,6 +72,7 @@ impl ErrorKind {
             Self::InvalidFilter => (400, Some("invalidFilter")),
             Self::TooMany => (400, Some("tooMany")),
             Self::Uniqueness => (409, Some("uniqueness")),
+            Self::Conflict => (409, None),
             Self::Mutability => (400, Some("mutability")),
             Self::InvalidSyntax => (400, Some("invalidSyntax")),
             Self::InvalidPath => (400, Some("invalidPath")),
@@ -85,7 +86,6 @@ impl ErrorKind {
             Self::Forbidden => (403, None),
             Self::NotFound => (404, None),
             Self::MethodNotAllowed { .. } => (405, None),
-            Self::Conflict => (409, None),
             Self::PreconditionFailed => (412, None),
             Self::PayloadTooLarge => (413, None),
             Self::UnsupportedMediaType => (415, None),

@@ -12,6 +12,7 @@
 //! }
 //! ```
 
+pub mod admin;
 pub mod compat;
 #[cfg(all(feature = "component", target_family = "wasm"))]
 pub mod component;
@@ -22,6 +23,7 @@ pub mod host;
 pub mod http;
 pub mod limits;
 pub mod ops;
+pub mod password;
 pub mod patch;
 pub mod project;
 pub mod query;
@@ -75,6 +77,7 @@ fn answer<H: Host>(host: &H, request: &Request) -> Result<Response> {
     let ctx = &mut Context { host, store, principal, tenant: &tenant, request, query, compat, now, mode };
     let (resource_type, action) = match route {
         Route::Discovery(discovery) => return ops::discover::run(ctx, &discovery),
+        Route::Admin(segments) => return admin::run(ctx, &segments),
         Route::Bulk => return Ok(written(ctx, ops::bulk::run)),
         Route::Root(parameters) => return ops::search::root(ctx, parameters),
         Route::Me(Me::Read) => return ops::me::run(ctx, Me::Read),
@@ -98,8 +101,11 @@ fn written<'a, H: Host>(
 ) -> Response {
     let response = operation(ctx);
     if response.is_ok() && ctx.mode == Mode::Commit {
-        // The write stands whatever becomes of this step; the next write goes on with it.
+        // The write stands whatever becomes of these steps; the next write goes on with them.
         let _ = store::sweep::step(&ctx.store, ctx.now);
+        if ctx.tenant.unfinished {
+            let _ = admin::change::step(&ctx.store, ctx.now);
+        }
     }
     let response = response.unwrap_or_else(|error| render::error(&error));
     ops::dry_run::mark(ctx.mode, response)
@@ -137,9 +143,10 @@ fn authenticate<H: Host>(host: &H, request: &Request) -> Result<Principal> {
 }
 
 fn permit(route: &Route<'_>, principal: &Principal) -> Result<()> {
-    let (permitted, needed) = match route.writes() {
-        true => (principal.permissions.write, "write"),
-        false => (principal.permissions.read, "read"),
+    let (permitted, needed) = match route {
+        Route::Admin(_) => (principal.permissions.admin, "admin"),
+        route if route.writes() => (principal.permissions.write, "write"),
+        _ => (principal.permissions.read, "read"),
     };
     match permitted {
         true => Ok(()),

@@ -42,6 +42,8 @@ pub const LOG_MEMBERS: usize = 10_000;
 pub const GROUP_DEPTH: usize = 16;
 /// Seconds for which a cursor (RFC 9865) stays valid.
 pub const CURSOR_SECONDS: u32 = 3_600;
+/// What a tenant may set that to.
+pub const CURSOR_SECONDS_RANGE: std::ops::RangeInclusive<u32> = 60..=7 * 24 * 3_600;
 /// Seconds that a client is asked to wait after 503.
 pub const RETRY_AFTER_SECONDS: u32 = 1;
 /// Most operations in one bulk request (`bulk.maxOperations` of ServiceProviderConfig).
@@ -56,3 +58,21 @@ pub const IDEMPOTENCY_MILLISECONDS: u64 = 24 * 60 * 60 * 1_000;
 pub const ANSWER_PART_BYTES: usize = 256 * 1024;
 /// Kept answers removed in one maintenance step.
 pub const SWEEP_ANSWERS: u32 = 100;
+/// Most attributes of a tenant-defined schema, sub-attributes included.
+pub const DEFINED_ATTRIBUTES: usize = 500;
+/// Most bytes of the name of a tenant-defined attribute or resource type, so that keys hold them.
+pub const DEFINED_NAME_BYTES: usize = 64;
+/// Most bytes of the URN of a tenant-defined schema, so that keys hold it.
+pub const DEFINED_URN_BYTES: usize = 200;
+/// Most bytes of a description or canonical value of a tenant-defined schema.
+pub const DEFINED_TEXT_BYTES: usize = 2_048;
+/// Most bytes of all that a tenant has configured: every request reads it.
+pub const CONFIGURATION_BYTES: usize = 256 * 1024;
+/// Resources that one step of building or removing keys goes through, in one commit.
+pub const BUILD_BATCH: u32 = 200;
+/// Resources named in the refusal of a configuration that stored data would violate.
+pub const VIOLATIONS_SHOWN: usize = 20;
+/// Most records in a page of the log.
+pub const LOG_PAGE: usize = 1_000;
+/// Most bytes of a password, so that hashing it costs the same for all.
+pub const PASSWORD_BYTES: usize = 1_024;

@@ -15,6 +15,8 @@ pub enum Route<'r> {
     Bulk,
     /// Resources of a type.
     Resources(&'r ResourceType, Action),
+    /// The tenant's configuration: the path's segments below `/admin`.
+    Admin(Vec<String>),
     /// `GET /` or `POST /.search`: resources of all types (RFC 7644 §3.4.2.1, §3.4.3).
     Root(Parameters),
     /// `/Me`: the resource of whoever asks (RFC 7644 §3.11).
@@ -79,7 +81,7 @@ impl Route<'_> {
         match self {
             Self::Discovery(_) | Self::Root(_) | Self::Me(Me::Read) => false,
             Self::Resources(_, action) => !matches!(action, Action::Search(_) | Action::Read(_)),
-            Self::Bulk | Self::Me(_) => true,
+            Self::Admin(_) | Self::Bulk | Self::Me(_) => true,
         }
     }
 }
@@ -101,6 +103,9 @@ pub fn route<'r>(registry: &'r Registry, method: &str, path: &str) -> Result<Rou
             _ => Err(not_allowed(method, path, "GET, HEAD, OPTIONS")),
         };
     };
+    if first.eq_ignore_ascii_case("admin") {
+        return Ok(Route::Admin(rest.iter().map(|segment| (*segment).to_owned()).collect()));
+    }
     if let Some(resource_type) = registry.by_endpoint(first) {
         return Ok(Route::Resources(resource_type, action(registry, method, path, rest)?));
     }
@@ -192,6 +197,7 @@ mod tests {
         let found = match route(&REGISTRY, method, path) {
             Ok(Route::Bulk) => "Bulk".to_owned(),
             Ok(Route::Discovery(discovery)) => format!("{discovery:?}"),
+            Ok(Route::Admin(segments)) => format!("admin {segments:?}"),
             Ok(Route::Resources(resource_type, action)) => format!("{} {action:?}", resource_type.name),
             Ok(Route::Root(parameters)) => format!("Root {parameters:?}"),
             Ok(Route::Me(me)) => format!("Me {me:?}"),

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::{ErrorKind, Result, ScimError};
 use crate::limits;
 use crate::schema::discovery::{Cursor, FEATURES, Features};
-use crate::schema::{REGISTRY, Registry};
-use crate::store::{Read, keys};
+use crate::schema::{Definitions, Keyed, REGISTRY, Registry};
+use crate::store::{Read, Store, Txn, keys};
 
 /// How the server behaves for one tenant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,26 +69,146 @@ pub struct Tenant {
     pub settings: Settings,
     /// Its resource types: the built-in ones, and its own.
     pub registry: Cow<'static, Registry>,
+    /// Whether a change of the configuration still has work to do.
+    pub unfinished: bool,
+    /// The value of [`keys::tenant_version`] that belongs to all this.
+    version: Option<Vec<u8>>,
 }
 
-/// The stored form.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What an administrator configures.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Stored {
-    settings: Settings,
+pub struct Configuration {
+    /// How the server behaves.
+    pub settings: Settings,
+    /// Schemas and resource types.
+    #[serde(skip_serializing_if = "Definitions::is_empty")]
+    pub definitions: Definitions,
+}
+
+/// The stored form: the configuration, and what is left to do before the data is as it says.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Stored {
+    /// Counts the changes, from 1.
+    pub version: u64,
+    /// What every write is validated against.
+    pub configuration: Configuration,
+    /// What is left to do, in this order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub work: Vec<Work>,
+    /// What to go back to where the work shows that stored data violates the configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Configuration>,
+}
+
+/// A piece of work on stored data, done in bounded steps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Work {
+    /// Look again at what was written, after this record of the log, while the old configuration still held.
+    Recheck {
+        /// A sequence number of the log.
+        after: u64,
+        /// Names of the resource types concerned.
+        types: Vec<String>,
+    },
+    /// Make the keys of these attributes of one resource type, from the resource after this one on.
+    Build {
+        /// Whose keys.
+        keys: Vec<Keyed>,
+        /// The last resource that has them.
+        after: Option<String>,
+    },
+    /// Remove these keys.
+    Remove(Keyed),
+}
+
+impl Configuration {
+    /// The resource types that it makes; 400 invalidValue where its parts don't fit together.
+    pub fn registry(self) -> Result<Cow<'static, Registry>> {
+        if self.definitions.is_empty() && !self.settings.unique_group_names {
+            return Ok(Cow::Borrowed(&REGISTRY));
+        }
+        let mut registry = self.definitions.registry()?;
+        if self.settings.unique_group_names {
+            registry.make_unique("Group", "displayName");
+        }
+        Ok(Cow::Owned(registry))
+    }
+}
+
+impl Stored {
+    /// From the value of [`keys::tenant`].
+    pub fn decode(bytes: Option<&[u8]>) -> Result<Self> {
+        let Some(bytes) = bytes else { return Ok(Self::default()) };
+        serde_json::from_slice(bytes).map_err(|error| broken(&error.to_string()))
+    }
+
+    /// The value of [`keys::tenant`]; 413 where it is larger than every request should read.
+    pub fn encode(&self) -> Result<Vec<u8>> {
+        let bytes = serde_json::to_vec(self).map_err(|error| broken(&error.to_string()))?;
+        let size = serde_json::to_vec(&self.configuration).map_or(0, |bytes| bytes.len());
+        match size > limits::CONFIGURATION_BYTES {
+            true => Err(ScimError::new(
+                ErrorKind::PayloadTooLarge,
+                format!(
+                    "The tenant's configuration would take {size} bytes, and at most {} are kept. Shorten descriptions, \
+                     or take out schemas that are not needed.",
+                    limits::CONFIGURATION_BYTES
+                ),
+            )),
+            false => Ok(bytes),
+        }
+    }
+
+    /// The value of [`keys::tenant_version`]; none before the first change.
+    pub fn version_value(&self) -> Option<Vec<u8>> {
+        (self.version > 0).then(|| self.version.to_le_bytes().to_vec())
+    }
+
+    /// Ready for use.
+    pub fn into_tenant(self) -> Result<Tenant> {
+        let version = self.version_value();
+        let settings = self.configuration.settings.clone();
+        let mut registry = self.configuration.registry().map_err(|error| broken(&error.detail))?;
+        for keyed in self.work.iter().filter_map(|work| match work {
+            Work::Build { keys, .. } => Some(keys),
+            _ => None,
+        }) {
+            for keyed in keyed {
+                registry.to_mut().mark_incomplete(keyed);
+            }
+        }
+        Ok(Tenant { settings, registry, unfinished: !self.work.is_empty(), version })
+    }
+}
+
+fn broken(why: &str) -> ScimError {
+    ScimError::new(ErrorKind::Internal, "The server failed to read the tenant's configuration.").with_log(why)
 }
 
 impl Tenant {
-    /// The tenant whose store this is.
+    /// The tenant whose store this is. One read; a tenant that has configured nothing is the same static data for all.
     pub fn load(reader: &impl Read) -> Result<Self> {
-        let stored: Stored = match reader.peek_one(keys::tenant())? {
-            None => Stored::default(),
-            Some(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
-                ScimError::new(ErrorKind::Internal, "The server failed to read the tenant's configuration.")
-                    .with_log(error.to_string())
-            })?,
-        };
-        Ok(Self { settings: stored.settings, registry: Cow::Borrowed(&REGISTRY) })
+        Stored::decode(reader.peek_one(keys::tenant())?.as_deref())?.into_tenant()
+    }
+
+    /// Have a transaction commit only if this configuration is still the tenant's, so that nothing validated against an
+    /// old one slips in. `attempt` counts from 1: the first costs no read, and a later one tells a changed configuration
+    /// from any other lost race.
+    pub fn hold<S: Store>(&self, txn: &mut Txn<'_, S>, attempt: usize) -> Result<()> {
+        if attempt == 1 {
+            txn.assume(keys::tenant_version(), self.version.clone());
+            return Ok(());
+        }
+        match txn.read_one(&keys::tenant_version())? == self.version {
+            true => Ok(()),
+            false => Err(ScimError::new(
+                ErrorKind::Unavailable,
+                "The tenant's configuration changed during the request; nothing was changed by it. Repeat it.",
+            )),
+        }
     }
 
     /// What ServiceProviderConfig advertises for it.

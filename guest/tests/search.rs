@@ -4,12 +4,13 @@ mod common;
 
 use common::{Json, TestHost, add, create, group, ok, patch, refused, send};
 use scimwell_guest::http::Response;
-use scimwell_guest::store::{Mutation, Store, keys};
+use scimwell_guest::store::keys;
 use serde_json::json;
 
 fn configure(host: &TestHost, settings: &Json) {
-    let stored = json!({ "settings": settings }).to_string().into_bytes();
-    host.memory.commit(&[], &[Mutation::Put(keys::tenant(), stored)]).unwrap();
+    let admin = [("authorization", "Bearer admin")];
+    let response = send(host, "PATCH", "/admin/settings", &admin, Some(settings.clone()));
+    assert_eq!(response.status, 200, "{}", String::from_utf8_lossy(&response.body));
 }
 
 fn header<'r>(response: &'r Response, name: &str) -> Option<&'r str> {
@@ -291,7 +292,7 @@ fn the_configuration_tells_of_pages_and_is_obeyed() {
             "cursorTimeout": 3600,
         })
     );
-    configure(&host, &json!({ "defaultPageSize": 1, "maxPageSize": 3, "cursorSeconds": 10 }));
+    configure(&host, &json!({ "defaultPageSize": 1, "maxPageSize": 3, "cursorSeconds": 90 }));
     let config = list(&host, "/ServiceProviderConfig");
     assert_eq!(
         (
@@ -301,7 +302,7 @@ fn the_configuration_tells_of_pages_and_is_obeyed() {
         ),
         (&json!(1), &json!(3), &json!(3))
     );
-    assert_eq!(config["pagination"]["cursorTimeout"], 10);
+    assert_eq!(config["pagination"]["cursorTimeout"], 90);
     assert_eq!(list(&host, "/")["itemsPerPage"], 1);
     assert_eq!(list(&host, "/?count=100")["itemsPerPage"], 3);
     assert_eq!(list(&host, "/?cursor")["itemsPerPage"], 1);
@@ -364,8 +365,9 @@ fn me_is_501_until_it_is_set_up() {
     for method in ["GET", "PUT", "PATCH", "DELETE", "POST"] {
         assert!(refused(&host, method, "/Me", Some(json!({})), 501).contains("meAttribute"));
     }
-    configure(&host, &json!({ "meAttribute": "shoeSize" }));
-    assert!(refused(&host, "GET", "/Me", None, 501).contains("shoeSize"));
+    let admin = [("authorization", "Bearer admin")];
+    let response = send(&host, "PATCH", "/admin/settings", &admin, Some(json!({ "meAttribute": "shoeSize" })));
+    assert_eq!(response.status, 400);
 }
 
 #[test]

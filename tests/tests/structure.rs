@@ -11,7 +11,7 @@ const LAYERS: [&[&str]; 6] = [
     &["component"],
     &["lib"],
     &["route", "ops", "admin", "render", "service"],
-    &["host", "tenant", "filter", "patch", "validate", "query", "project", "compat", "store"],
+    &["host", "filter", "patch", "validate", "query", "project", "compat", "store", "tenant", "password"],
     &["schema", "resource", "datetime"],
     &["http", "error", "limits", "suggest"],
 ];

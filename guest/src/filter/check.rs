@@ -1,5 +1,6 @@
 //! AST to typed filter: names resolved and literals fitted to the schema, so that evaluation cannot fail.
 
+use std::borrow::Cow;
 use std::slice;
 
 use serde_json::Number;
@@ -8,7 +9,7 @@ use super::{AttributePath, Filter, Literal, Operator};
 use crate::compat::{Compat, Tolerance};
 use crate::datetime;
 use crate::error::{ErrorKind, Result, ScimError, excerpt};
-use crate::schema::{Attribute, COMMON, Mutability, ResourceType, Returned, Source, Target, Type, fold_case};
+use crate::schema::{Attribute, COMMON, Mutability, ResourceType, Returned, Source, Target, Type, fold_case, order};
 use crate::suggest::did_you_mean;
 
 /// What a comparison compares with, in the form that the attribute's type compares in.
@@ -22,6 +23,18 @@ pub enum Operand {
     Number(Number),
     /// For dateTime: nanoseconds since 1970-01-01T00:00:00Z.
     Instant(i128),
+}
+
+impl Operand {
+    /// The text that stands for it in the index of this attribute; `None` where the attribute has no such value.
+    pub fn text(&self, attribute: &Attribute) -> Option<Cow<'_, str>> {
+        match self {
+            Self::String(text) => Some(Cow::Borrowed(text)),
+            Self::Boolean(value) => Some(Cow::Borrowed(order::boolean(*value))),
+            Self::Number(number) => order::number(attribute, number).map(Cow::Owned),
+            Self::Instant(nanoseconds) => Some(Cow::Owned(order::instant(*nanoseconds))),
+        }
+    }
 }
 
 /// A filter that fits the schema. `null` is gone: `eq null` is "not present", `ne null` is "present" (RFC 7643 §2.5).

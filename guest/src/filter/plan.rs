@@ -2,7 +2,8 @@
 //!
 //! Only the terms that must all hold are looked at; a filter without a usable one is tested on every resource.
 
-use crate::schema::{Source, Target, Uniqueness};
+use crate::limits;
+use crate::schema::{Source, Target};
 
 use super::{Checked, Operand, Operator};
 
@@ -21,6 +22,8 @@ pub enum Access<'f> {
     MemberOf(&'f str),
     /// The entries of a secondary index with this value.
     Equal(Target<'f>, &'f str),
+    /// The holder of a unique value, or the entries of a secondary index with a value, which is no string.
+    Same(Target<'f>, &'f Operand),
     /// The entries of a secondary index that start so.
     StartsWith(Target<'f>, &'f str),
 }
@@ -65,13 +68,21 @@ fn with_members<'f>(access: Access<'f>, terms: Vec<&'f Checked<'f>>) -> Plan<'f>
 fn access<'f>(term: &'f Checked<'f>) -> Option<Access<'f>> {
     match term {
         Checked::Compare { target, operator: Operator::Eq, operand: Operand::String(value) } => equal(*target, value),
+        Checked::Compare { target, operator: Operator::Eq, operand } => {
+            let leaf = target.leaf();
+            let usable = (leaf.indexed || holds_unique(target)) && operand.text(leaf).is_some();
+            usable.then_some(Access::Same(*target, operand))
+        }
         Checked::Compare { target, operator: Operator::Sw, operand: Operand::String(value) } => {
             (target.leaf().indexed && !value.is_empty()).then_some(Access::StartsWith(*target, value))
         }
         // `emails[type eq "work" and value eq "x"]` needs a resource that has the value at all.
-        Checked::Values { filter, .. } => {
-            filter.conjuncts().iter().filter_map(access).filter(|a| matches!(a, Access::Equal(..))).min_by_key(cost)
-        }
+        Checked::Values { filter, .. } => filter
+            .conjuncts()
+            .iter()
+            .filter_map(access)
+            .filter(|a| matches!(a, Access::Equal(..) | Access::Unique(..) | Access::Same(..)))
+            .min_by_key(cost),
         _ => None,
     }
 }
@@ -82,22 +93,28 @@ fn equal<'f>(target: Target<'f>, value: &'f str) -> Option<Access<'f>> {
     match target.attribute.source {
         Source::Members if is_value => return Some(Access::HasMember(value)),
         Source::Memberships if is_value => return Some(Access::MemberOf(value)),
-        Source::Members | Source::Memberships => return None,
+        Source::Members | Source::Memberships | Source::Password => return None,
         Source::Document => {}
     }
     if top && target.attribute.name == "id" {
         return Some(Access::Id(value));
     }
-    if top && target.attribute.uniqueness != Uniqueness::None {
+    // No resource has a longer one, and the key would be too long for the store.
+    if holds_unique(&target) && value.len() <= limits::UNIQUE_VALUE_BYTES {
         return Some(Access::Unique(target, value));
     }
     target.leaf().indexed.then_some(Access::Equal(target, value))
 }
 
+/// Whether the holders of all its unique values can be looked up.
+fn holds_unique(target: &Target<'_>) -> bool {
+    target.is_unique() && !target.leaf().claiming
+}
+
 fn cost(access: &Access<'_>) -> u8 {
     match access {
         Access::Id(_) | Access::Unique(..) => 0,
-        Access::Equal(..) => 1,
+        Access::Equal(..) | Access::Same(..) => 1,
         Access::HasMember(_) => 2,
         Access::MemberOf(_) => 3,
         Access::StartsWith(..) => 4,

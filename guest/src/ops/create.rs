@@ -6,16 +6,17 @@ use crate::compat::Compat;
 use crate::error::Result;
 use crate::host::Host;
 use crate::http::Response;
+use crate::password::Password;
 use crate::resource::Resource;
 use crate::schema::ResourceType;
 use crate::store::edges::{self, Edit};
-use crate::store::log::{self, Operation};
+use crate::store::log::{self, Cause, Operation};
 use crate::store::repo::{self, Loaded};
 use crate::store::{Store, Txn};
 use crate::validate;
 
 use super::idempotency::Once;
-use super::{Context, drop_secrets};
+use super::{Context, drop_secrets, password};
 
 /// A resource to be created.
 #[derive(Clone, Debug)]
@@ -24,6 +25,7 @@ pub struct Create<'t> {
     new: Resource,
     members: Edit,
     compat: Compat,
+    password: Password,
 }
 
 /// Create a resource from the body; 201 with all of it. With an `Idempotency-Key`, once (see [`super::idempotency`]).
@@ -56,10 +58,11 @@ impl<'t> Create<'t> {
     ) -> Result<Self> {
         let mut draft = validate::draft(resource_type, body, &mut ctx.compat)?;
         validate::document(resource_type, &draft.attributes)?;
+        let password = password::sent(ctx, resource_type, &draft.attributes)?;
         drop_secrets(resource_type, &mut draft.attributes);
         let new = Resource { id, attributes: draft.attributes, created: ctx.now, modified: ctx.now, revision: 1 };
         let named = draft.members.unwrap_or_default().into_iter().map(|member| (member, true)).collect();
-        Ok(Self { resource_type, new, members: Edit { only: false, named }, compat: ctx.compat.clone() })
+        Ok(Self { resource_type, new, members: Edit { only: false, named }, compat: ctx.compat.clone(), password })
     }
 
     /// The first step: its document. From here on, others may refer to it in the same transaction.
@@ -67,13 +70,15 @@ impl<'t> Create<'t> {
         repo::write(txn, self.resource_type, None, &self.new)
     }
 
-    /// The second step: its members, which must be there by now, the policy's word and the log.
+    /// The second step: its members, which must be there by now, its password, the policy's word and the log.
     pub fn link<H: Host>(&self, ctx: &Context<'_, H>, txn: &mut Txn<'_, H::Store>) -> Result<Loaded> {
-        let Self { resource_type, new, members, compat } = self;
+        let Self { resource_type, new, members, compat, password } = self;
         let members = edges::edit(txn, resource_type, &new.id, members, ctx.now)?;
         let documents = (None, Some(&new.attributes));
         ctx.review(Operation::Create, resource_type, &new.id, documents)?;
-        log::append(txn, &ctx.cause(Operation::Create, compat), resource_type, &new.id, documents, &members)?;
+        let password_changed = repo::set_password(txn, &new.id, password)?;
+        let cause = Cause { password_changed, ..ctx.cause(Operation::Create, compat) };
+        log::append(txn, &cause, resource_type, &new.id, documents, &members)?;
         let changed = !members.is_empty();
         Ok(Loaded {
             resource: new.clone(),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::error::Result;
 use crate::host::Host;
+use crate::password::Password;
 use crate::patch::EdgeEdit;
 use crate::resource::Object;
 use crate::schema::{ResourceType, Source};
@@ -14,7 +15,17 @@ use crate::store::{Read, Txn};
 
 use super::{Context, revised};
 
-/// Bring a resource to `attributes` and its members to `edit`. Where neither differs from what is there, nothing is
+/// What a resource is to be.
+pub(super) struct New<'n> {
+    /// Its document.
+    pub(super) attributes: Object,
+    /// Its members; `None` leaves them.
+    pub(super) members: Option<&'n Edit>,
+    /// Its password.
+    pub(super) password: &'n Password,
+}
+
+/// Bring a resource, its members and its password to what is wanted. Where none differs from what is there, nothing is
 /// written, and version and lastModified stay.
 pub(super) fn change<H: Host>(
     ctx: &Context<'_, H>,
@@ -22,10 +33,15 @@ pub(super) fn change<H: Host>(
     cause: &Cause<'_>,
     resource_type: &ResourceType,
     old: &Loaded,
-    attributes: Object,
-    edit: Option<&Edit>,
+    New { attributes, members: edit, password }: New<'_>,
 ) -> Result<Loaded> {
-    let new = revised(&old.resource, attributes, ctx.now);
+    let mut new = revised(&old.resource, attributes, ctx.now);
+    let password_changed = repo::set_password(txn, &new.id, password)?;
+    // A password alone makes a version too: a client that compares versions must see that somebody set it.
+    if password_changed && new == old.resource {
+        new.revision += 1;
+        new.modified = ctx.now.max(new.modified);
+    }
     if new != old.resource {
         repo::write(txn, resource_type, Some(&old.resource), &new)?;
         edges::rename(txn, resource_type, &old.resource, &new)?;
@@ -39,6 +55,7 @@ pub(super) fn change<H: Host>(
     }
     let documents = (Some(&old.resource.attributes), Some(&new.attributes));
     ctx.review(cause.operation, resource_type, &new.id, documents)?;
+    let cause = &Cause { password_changed, ..cause.clone() };
     log::append(txn, cause, resource_type, &new.id, documents, &members)?;
     let changed = !members.is_empty();
     Ok(Loaded {

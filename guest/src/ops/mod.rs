@@ -9,6 +9,7 @@ pub mod dry_run;
 pub mod idempotency;
 pub mod me;
 mod membership;
+mod password;
 pub mod patch;
 mod precondition;
 mod preference;
@@ -57,7 +58,7 @@ pub struct Context<'a, H: Host> {
 
 impl<H: Host> Context<'_, H> {
     /// The JSON body, or why there is none (RFC 7644 §3.1, §8.1).
-    fn body(&self) -> Result<Value> {
+    pub(crate) fn body(&self) -> Result<Value> {
         // Some clients send no media type at all; the body tells.
         let media_type = self.request.header("content-type").map(|v| v.split(';').next().unwrap_or_default().trim());
         match media_type {
@@ -74,9 +75,14 @@ impl<H: Host> Context<'_, H> {
         crate::validate::parse_json(&self.request.body)
     }
 
-    /// Run an operation in a transaction of its own.
-    fn transact<T>(&self, operation: impl FnMut(&mut Txn<'_, H::Store>) -> Result<T>) -> Result<T> {
-        crate::store::transact(&self.store, self.mode, operation)
+    /// Run an operation in a transaction of its own, on the configuration that it was validated against.
+    fn transact<T>(&self, mut operation: impl FnMut(&mut Txn<'_, H::Store>) -> Result<T>) -> Result<T> {
+        let mut attempt = 0;
+        crate::store::transact(&self.store, self.mode, |txn| {
+            attempt += 1;
+            self.tenant.hold(txn, attempt)?;
+            operation(txn)
+        })
     }
 
     /// The version that the request insists on.
@@ -111,7 +117,13 @@ impl<H: Host> Context<'_, H> {
 
     /// What the log says of a change beside the change itself.
     fn cause(&self, operation: Operation, compat: &Compat) -> Cause<'_> {
-        Cause { time: self.now, subject: &self.principal.subject, operation, tolerances: compat.used().collect() }
+        Cause {
+            time: self.now,
+            subject: &self.principal.subject,
+            operation,
+            tolerances: compat.used().collect(),
+            password_changed: false,
+        }
     }
 
     /// A new resource id: a UUID of version 7 (RFC 9562), so that ids grow with time and lists are in order of creation.
@@ -164,6 +176,10 @@ fn drop_secrets(resource_type: &ResourceType, attributes: &mut Object) {
         let Some(Value::Object(object)) = attributes.get_mut(extension.schema.id.as_ref()) else { continue };
         for attribute in extension.schema.attributes.iter().filter(|a| a.mutability == Mutability::WriteOnly) {
             object.shift_remove(attribute.name.as_ref());
+        }
+        // What is left of an extension without attributes would still be named in `schemas`.
+        if object.is_empty() {
+            attributes.shift_remove(extension.schema.id.as_ref());
         }
     }
 }

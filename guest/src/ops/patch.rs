@@ -6,6 +6,7 @@ use crate::compat::Compat;
 use crate::error::Result;
 use crate::host::Host;
 use crate::http::{Header, Response};
+use crate::password::Password;
 use crate::patch;
 use crate::render;
 use crate::schema::{ResourceType, Source};
@@ -15,8 +16,9 @@ use crate::store::{Txn, edges};
 use crate::tenant::PatchReply;
 use crate::{limits, validate};
 
+use super::membership::{self, New};
 use super::preference::Return;
-use super::{Context, check_if_match, drop_secrets, membership};
+use super::{Context, check_if_match, drop_secrets, password};
 
 /// Operations on a resource, all or none.
 #[derive(Clone, Debug)]
@@ -26,6 +28,7 @@ pub struct Patch<'t> {
     if_match: Option<String>,
     operations: Vec<patch::Operation<'t>>,
     compat: Compat,
+    password: Password,
 }
 
 /// Apply the body's operations; 200 with the resource, or 204 (§3.5.2 allows both) where the client or the tenant prefers
@@ -74,12 +77,14 @@ impl<'t> Patch<'t> {
         body: &Value,
     ) -> Result<Self> {
         let operations = patch::parse(body, resource_type, &mut ctx.compat)?;
-        Ok(Self { resource_type, id: id.to_owned(), if_match, operations, compat: ctx.compat.clone() })
+        let password = password::patched(ctx, &operations)?;
+        let compat = ctx.compat.clone();
+        Ok(Self { resource_type, id: id.to_owned(), if_match, operations, compat, password })
     }
 
     /// Apply them in a transaction.
     pub fn apply<H: Host>(&self, ctx: &Context<'_, H>, txn: &mut Txn<'_, H::Store>) -> Result<Loaded> {
-        let Self { resource_type, id, if_match, operations, compat } = self;
+        let Self { resource_type, id, if_match, operations, compat, password } = self;
         let mut old = repo::read(txn, resource_type, id)?;
         check_if_match(txn, if_match.as_deref(), &mut old)?;
         let mut attributes = old.resource.attributes.clone();
@@ -90,6 +95,7 @@ impl<'t> Patch<'t> {
         validate::document(resource_type, &attributes)?;
         let edit = membership::combine(ctx, txn, resource_type, &old, &applied.edges)?;
         let cause = ctx.cause(Operation::Patch, &compat);
-        membership::change(ctx, txn, &cause, resource_type, &old, attributes, edit.as_ref())
+        let new = New { attributes, members: edit.as_ref(), password };
+        membership::change(ctx, txn, &cause, resource_type, &old, new)
     }
 }

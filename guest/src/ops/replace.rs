@@ -6,6 +6,7 @@ use crate::compat::Compat;
 use crate::error::Result;
 use crate::host::Host;
 use crate::http::Response;
+use crate::password::Password;
 use crate::resource::Object;
 use crate::schema::ResourceType;
 use crate::store::Txn;
@@ -14,7 +15,8 @@ use crate::store::log::Operation;
 use crate::store::repo::{self, Loaded};
 use crate::validate;
 
-use super::{Context, check_if_match, drop_secrets, membership};
+use super::membership::{self, New};
+use super::{Context, check_if_match, drop_secrets, password};
 
 /// What is to take the place of a resource.
 #[derive(Clone, Debug)]
@@ -25,6 +27,7 @@ pub struct Replace<'t> {
     attributes: Object,
     members: Option<Edit>,
     compat: Compat,
+    password: Password,
 }
 
 /// Replace the document by the body; 200 with all of it.
@@ -52,21 +55,23 @@ impl<'t> Replace<'t> {
     ) -> Result<Self> {
         let mut draft = validate::draft(resource_type, body, &mut ctx.compat)?;
         validate::document(resource_type, &draft.attributes)?;
+        let password = password::sent(ctx, resource_type, &draft.attributes)?;
         drop_secrets(resource_type, &mut draft.attributes);
         let members = draft
             .members
             .map(|members| Edit { only: true, named: members.into_iter().map(|member| (member, true)).collect() });
         let (attributes, compat) = (draft.attributes, ctx.compat.clone());
-        Ok(Self { resource_type, id: id.to_owned(), if_match, attributes, members, compat })
+        Ok(Self { resource_type, id: id.to_owned(), if_match, attributes, members, compat, password })
     }
 
     /// Replace it in a transaction.
     pub fn apply<H: Host>(&self, ctx: &Context<'_, H>, txn: &mut Txn<'_, H::Store>) -> Result<Loaded> {
-        let Self { resource_type, id, if_match, attributes, members, compat } = self;
+        let Self { resource_type, id, if_match, attributes, members, compat, password } = self;
         let mut old = repo::read(txn, resource_type, id)?;
         check_if_match(txn, if_match.as_deref(), &mut old)?;
         validate::immutable(resource_type, &old.resource.attributes, attributes)?;
         let cause = ctx.cause(Operation::Replace, compat);
-        membership::change(ctx, txn, &cause, resource_type, &old, attributes.clone(), members.as_ref())
+        let new = New { attributes: attributes.clone(), members: members.as_ref(), password };
+        membership::change(ctx, txn, &cause, resource_type, &old, new)
     }
 }

@@ -12,7 +12,7 @@ use crate::query::SortOrder;
 use crate::resource::Resource;
 use crate::schema::{ResourceType, Source};
 use crate::store::repo::{self, Loaded};
-use crate::store::{KeyRange, Read, ScanOptions, Store, counter, edges, failure, keys};
+use crate::store::{Key, KeyRange, Read, ScanOptions, Store, counter, edges, failure, keys};
 
 use super::Context;
 use super::sort::{Place, Sort, SortKey};
@@ -370,17 +370,24 @@ fn candidates<H: Host>(
     let ids: BTreeSet<String> = match access {
         Access::All => return Ok(None),
         Access::Id(id) => std::iter::once((*id).to_owned()).filter(|id| keys::is_id(id)).collect(),
-        Access::Unique(target, value) => {
-            let holder = ctx.store.get(&[keys::unique(resource_type, target.attribute, value)]).map_err(failure)?;
-            holder.into_iter().flatten().map(|id| String::from_utf8_lossy(&id).into_owned()).collect()
-        }
+        Access::Unique(target, value) => holder(ctx, keys::unique(resource_type, target, value))?,
         Access::HasMember(member) => edges::holders(&ctx.store, member)?.into_iter().collect(),
         Access::MemberOf(id) if keys::is_id(id) => edges::members(&ctx.store, id)?.into_iter().map(|m| m.id).collect(),
         Access::MemberOf(_) => BTreeSet::new(),
+        Access::Same(target, operand) => match operand.text(target.leaf()) {
+            Some(text) if target.leaf().indexed => index(ctx, keys::index_equal(resource_type, target, &text), budget)?,
+            Some(text) => holder(ctx, keys::unique(resource_type, target, &text))?,
+            None => return Ok(None),
+        },
         Access::Equal(target, value) => index(ctx, keys::index_equal(resource_type, target, value), budget)?,
         Access::StartsWith(target, value) => index(ctx, keys::index_starting(resource_type, target, value), budget)?,
     };
     Ok(Some(ids.into_iter().collect()))
+}
+
+fn holder<H: Host>(ctx: &Context<'_, H>, key: Key) -> Result<BTreeSet<String>> {
+    let holder = ctx.store.peek_one(key)?;
+    Ok(holder.into_iter().map(|id| String::from_utf8_lossy(&id).into_owned()).collect())
 }
 
 fn index<H: Host>(ctx: &Context<'_, H>, mut range: KeyRange, budget: Budget) -> Result<BTreeSet<String>> {

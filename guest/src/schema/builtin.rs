@@ -205,6 +205,8 @@ impl Spec {
             reference_types: Cow::Borrowed(self.reference_types),
             sub_attributes: Cow::Borrowed(self.sub_attributes),
             indexed: self.indexed,
+            indexing: false,
+            claiming: false,
             source: self.source,
         }
     }

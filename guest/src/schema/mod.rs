@@ -1,12 +1,16 @@
 //! Schemas and resource types: the model, the built-in ones, the resolution of attribute names, discovery documents.
 
 mod builtin;
+pub mod define;
+mod definitions;
 pub mod discovery;
 mod model;
+pub mod order;
 
 use std::borrow::Cow;
 
 pub use builtin::{COMMON, ENTERPRISE_USER, GROUP, REGISTRY, USER};
+pub use definitions::{Definitions, ExtensionDefinition, Keyed, TypeDefinition};
 pub use model::{
     Attribute, Extension, List, Mutability, Registry, ResourceType, Returned, Schema, Source, Text, Type, Uniqueness,
 };
@@ -26,6 +30,11 @@ impl<'s> Target<'s> {
     /// The innermost attribute that the name stands for.
     pub fn leaf(&self) -> &'s Attribute {
         self.sub.unwrap_or(self.attribute)
+    }
+
+    /// Whether the store keeps its values unique. Ids are unique by how they are made.
+    pub fn is_unique(&self) -> bool {
+        self.leaf().uniqueness != Uniqueness::None && self.leaf().mutability != Mutability::ReadOnly
     }
 
     /// The full name for error messages: `emails.value`, `urn:…:User:department`.

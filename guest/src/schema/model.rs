@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
+
 /// Text that is static for the built-in schemas and owned for a tenant's own.
 pub type Text = Cow<'static, str>;
 
@@ -9,9 +11,11 @@ pub type Text = Cow<'static, str>;
 pub type List<T> = Cow<'static, [T]>;
 
 /// `type` (RFC 7643 §2.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Type {
     /// JSON string.
+    #[default]
     String,
     /// JSON true or false.
     Boolean,
@@ -30,11 +34,13 @@ pub enum Type {
 }
 
 /// `mutability` (RFC 7643 §7).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Mutability {
     /// The server's own; ignored where a client sends it.
     ReadOnly,
     /// The client may change it at any time.
+    #[default]
     ReadWrite,
     /// Set once, at creation or by the first change.
     Immutable,
@@ -43,22 +49,26 @@ pub enum Mutability {
 }
 
 /// `returned` (RFC 7643 §7).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Returned {
     /// Whatever `attributes` and `excludedAttributes` say.
     Always,
     /// In no response.
     Never,
     /// Unless `attributes` leaves it out or `excludedAttributes` names it.
+    #[default]
     Default,
     /// Only where `attributes` names it.
     Request,
 }
 
 /// `uniqueness` (RFC 7643 §7).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Uniqueness {
     /// Any number of resources may share a value.
+    #[default]
     None,
     /// Unique among the tenant's resources of one type.
     Server,
@@ -67,48 +77,76 @@ pub enum Uniqueness {
 }
 
 /// Where an attribute's values live. Off the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Source {
     /// In the resource's document.
+    #[default]
     Document,
     /// One key an edge from this resource to its members: the writable side (`Group.members`).
     Members,
     /// The same edges seen from the member: the computed side (`User.groups`).
     Memberships,
+    /// In a key of its own, as a hash, where the tenant keeps passwords; else nowhere (`User.password`).
+    Password,
 }
 
-/// One attribute or sub-attribute.
-#[derive(Clone, Debug)]
+/// One attribute or sub-attribute. Serialized, it is what a tenant's configuration stores: what has its default is left
+/// out, so that reading it stays cheap.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 #[expect(clippy::struct_excessive_bools, reason = "these are the characteristics of RFC 7643 §7, not states")]
 pub struct Attribute {
     /// In its canonical spelling; compared without case (RFC 7643 §2.1).
     pub name: Text,
     /// Data type.
+    #[serde(rename = "type", default, skip_serializing_if = "is_default")]
     pub kind: Type,
     /// A JSON array of values.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub multi_valued: bool,
     /// For discovery.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub description: Text,
     /// A resource must have it.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub required: bool,
     /// Suggested values (RFC 7643 §7 lets a server accept others; this one does).
+    #[serde(default, skip_serializing_if = "is_default")]
     pub canonical_values: List<Text>,
     /// Whether comparison and uniqueness respect case.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub case_exact: bool,
     /// Who may change it, and when.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub mutability: Mutability,
     /// When it is part of a response.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub returned: Returned,
     /// Whether values may repeat.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub uniqueness: Uniqueness,
     /// For `Type::Reference`: resource type names, `external` or `uri`.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub reference_types: List<Text>,
     /// For `Type::Complex`.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub sub_attributes: List<Attribute>,
-    /// Whether a secondary index serves it. Off the wire.
+    /// Whether a secondary index serves it. Off the wire of discovery.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub indexed: bool,
+    /// Whether its secondary index is being built: writes keep it, queries must not use it yet (`indexed` is false).
+    #[serde(skip)]
+    pub indexing: bool,
+    /// Whether its unique keys are being built: writes keep them, queries must not use them yet.
+    #[serde(skip)]
+    pub claiming: bool,
     /// Where its values live. Off the wire.
+    #[serde(skip)]
     pub source: Source,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Attribute {
@@ -124,13 +162,15 @@ impl Attribute {
 }
 
 /// A schema: a URN and the attributes that it defines.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Schema {
     /// The URN; compared without case.
     pub id: Text,
     /// For people.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub name: Text,
     /// For discovery.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub description: Text,
     /// Top-level attributes.
     pub attributes: List<Attribute>,
@@ -144,7 +184,7 @@ impl Schema {
 }
 
 /// An extension of a resource type (RFC 7643 §6).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Extension {
     /// What it adds, under its URN.
     pub schema: Schema,
@@ -153,7 +193,7 @@ pub struct Extension {
 }
 
 /// A resource type (RFC 7643 §6).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ResourceType {
     /// `User`; also the `id` of its discovery document and part of its keys.
     pub name: Text,
@@ -185,7 +225,7 @@ impl ResourceType {
 }
 
 /// All resource types that a tenant has.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Registry {
     /// In discovery's order.
     pub resource_types: List<ResourceType>,

@@ -16,15 +16,17 @@
 //! | `k` digest | such an answer (see `answers`) |
 //! | `k` digest number | a part of its body; the number has 4 bytes, big-endian |
 //! | `n` type | counter: resources of the type |
+//! | `p` id | the hash of a password |
 //! | `q` | the key that authenticates cursors: 32 random bytes |
 //! | `z` | the tenant's configuration |
+//! | `zv` | its version: 8 bytes, little-endian; every write checks it |
 //! | `l` sequence | the log (see `log`) |
 //!
 //! Ids never hold a NUL byte and type and attribute names are schema names, so the separators are unambiguous.
 
 use crate::limits;
 use crate::resource::Timestamp;
-use crate::schema::{Attribute, ResourceType, Target, fold_case};
+use crate::schema::{Attribute, Keyed, ResourceType, Target, fold_case};
 
 use super::{Key, KeyRange};
 
@@ -55,9 +57,15 @@ pub fn alive(id: &str) -> Key {
 }
 
 /// Who holds a value of a unique attribute.
-pub fn unique(resource_type: &ResourceType, attribute: &Attribute, value: &str) -> Key {
-    let value = comparable(attribute, value);
-    join(b'u', &[resource_type.name.as_bytes(), attribute.name.as_bytes(), value.as_bytes()])
+pub fn unique(resource_type: &ResourceType, target: &Target<'_>, value: &str) -> Key {
+    let value = comparable(target.leaf(), value);
+    join(b'u', &[resource_type.name.as_bytes(), target.name().as_bytes(), value.as_bytes()])
+}
+
+/// All keys of one attribute: its unique values or its secondary index.
+pub fn keyed(keyed: &Keyed) -> KeyRange {
+    let tag = if keyed.unique { b'u' } else { b'i' };
+    below(join(tag, &[keyed.resource_type.as_bytes(), keyed.attribute.as_bytes(), b""]))
 }
 
 /// One entry of a secondary index.
@@ -196,6 +204,16 @@ pub fn tenant() -> Key {
     vec![b'z']
 }
 
+/// The version of the tenant's configuration.
+pub fn tenant_version() -> Key {
+    vec![b'z', b'v']
+}
+
+/// The hash of a resource's password.
+pub fn password(id: &str) -> Key {
+    join(b'p', &[id.as_bytes()])
+}
+
 /// Where the log is appended.
 pub fn log() -> Key {
     vec![b'l']
@@ -204,6 +222,17 @@ pub fn log() -> Key {
 /// The whole log, oldest first.
 pub fn log_records() -> KeyRange {
     below(log())
+}
+
+/// The log after the record with this sequence number.
+pub fn log_after(sequence: u64) -> KeyRange {
+    let last = [log().as_slice(), &sequence.to_be_bytes()].concat();
+    after(&log_records(), &last)
+}
+
+/// The sequence number of a log record's key.
+pub fn log_sequence(key: &[u8]) -> u64 {
+    key.get(1..).and_then(|tail| tail.try_into().ok()).map_or(0, u64::from_be_bytes)
 }
 
 /// The id at the end of a document, index, member or membership key: what follows the last separator.

@@ -54,6 +54,9 @@ pub struct Record {
     /// Tolerances that the request needed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tolerances: Vec<Tolerance>,
+    /// The password was set or removed. What it is or was is told nowhere.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub password_changed: bool,
     /// The record goes on with the members of the one before it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub continued: bool,
@@ -70,6 +73,59 @@ pub struct Cause<'a> {
     pub operation: Operation,
     /// Tolerances that the request needed.
     pub tolerances: Vec<Tolerance>,
+    /// Whether it sets or removes the password.
+    pub password_changed: bool,
+}
+
+/// A change of the tenant's configuration, for [`append_configuration`].
+#[derive(Clone, Copy, Debug)]
+pub struct Configured<'a> {
+    /// `Settings`, `Schema` or `ResourceType`, in the place of a resource type's name.
+    pub kind: &'a str,
+    /// The schema's URN, the resource type's name; `settings`.
+    pub id: &'a str,
+    /// As it was.
+    pub before: Option<&'a Object>,
+    /// As it is.
+    pub after: Option<&'a Object>,
+}
+
+/// Append the record of a change of the configuration.
+pub fn append_configuration<S: Store>(
+    txn: &mut Txn<'_, S>,
+    time: Timestamp,
+    subject: &str,
+    change: &Configured<'_>,
+) -> Result<()> {
+    let operation = match (change.before, change.after) {
+        (None, _) => Operation::Create,
+        (_, None) => Operation::Delete,
+        _ => Operation::Replace,
+    };
+    let (before, after) = difference(change.before, change.after);
+    let record = Record {
+        time,
+        subject: subject.to_owned(),
+        operation,
+        resource_type: change.kind.to_owned(),
+        id: change.id.to_owned(),
+        before,
+        after,
+        added: Vec::new(),
+        removed: Vec::new(),
+        tolerances: Vec::new(),
+        password_changed: false,
+        continued: false,
+    };
+    append_record(txn, &record)
+}
+
+fn append_record<S: Store>(txn: &mut Txn<'_, S>, record: &Record) -> Result<()> {
+    let value = serde_json::to_vec(record).map_err(|error| {
+        ScimError::new(ErrorKind::Internal, "The server failed to store a resource.").with_log(error.to_string())
+    })?;
+    txn.append(keys::log(), value);
+    Ok(())
 }
 
 /// Append the record of a change to the transaction.
@@ -93,6 +149,7 @@ pub fn append<S: Store>(
         added: Vec::new(),
         removed: Vec::new(),
         tolerances: cause.tolerances.clone(),
+        password_changed: cause.password_changed,
         continued: false,
     };
     let mut added = members.added.chunks(limits::LOG_MEMBERS);
@@ -103,10 +160,7 @@ pub fn append<S: Store>(
         if record.continued && record.added.is_empty() && record.removed.is_empty() {
             return Ok(());
         }
-        let value = serde_json::to_vec(&record).map_err(|error| {
-            ScimError::new(ErrorKind::Internal, "The server failed to store a resource.").with_log(error.to_string())
-        })?;
-        txn.append(keys::log(), value);
+        append_record(txn, &record)?;
         record.before = Object::new();
         record.after = Object::new();
         record.continued = true;

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::error::{ErrorKind, Result, ScimError};
+use crate::password::Password;
 use crate::resource::{Object, Resource, Timestamp};
-use crate::schema::{Attribute, ResourceType, Source, Target, Uniqueness};
+use crate::schema::{ResourceType, Source, Target, Uniqueness, order};
 
-use super::{Key, Read, Store, Txn, keys};
+use super::{Key, KeyRange, Read, Store, Txn, keys};
 
 /// A resource with what the store knows of it beyond the document.
 #[derive(Clone, Debug)]
@@ -122,7 +123,20 @@ pub fn remove<S: Store>(txn: &mut Txn<'_, S>, resource_type: &ResourceType, old:
     }
     txn.delete(keys::document(resource_type, &old.id));
     txn.delete(keys::alive(&old.id));
+    txn.delete(keys::password(&old.id));
     txn.add(keys::resource_count(resource_type), -1);
+}
+
+/// Store the hash of a resource's password, or remove it. Returns whether that changes anything.
+pub fn set_password<S: Store>(txn: &mut Txn<'_, S>, id: &str, password: &Password) -> Result<bool> {
+    let key = keys::password(id);
+    match password {
+        Password::Kept => return Ok(false),
+        Password::Set(hash) => txn.put(key, hash.as_bytes().to_vec()),
+        Password::Removed if txn.read_one(&key)?.is_none() => return Ok(false),
+        Password::Removed => txn.delete(key),
+    }
+    Ok(true)
 }
 
 /// A stored document: a header of fixed form, then the attributes as JSON, so that a response can be made of it without
@@ -263,15 +277,16 @@ fn claim_unique_values<S: Store>(
     let after = unique_values(resource_type, &new.attributes);
     let claimed: Vec<_> = after.iter().filter(|(_, _, key)| !before.iter().any(|(_, _, k)| k == key)).collect();
     let holders = txn.read(&claimed.iter().map(|(_, _, key)| key.clone()).collect::<Vec<_>>())?;
-    for ((attribute, value, key), holder) in claimed.into_iter().zip(holders) {
+    for ((target, value, key), holder) in claimed.into_iter().zip(holders) {
         // A value may be held by the resource itself, under another spelling.
         if holder.is_some_and(|holder| holder != new.id.as_bytes()) {
+            let name = target.name();
             return Err(ScimError::new(
                 ErrorKind::Uniqueness,
                 format!(
-                    "{}: another {} already has the value \"{value}\". Choose another value, or match the existing {} \
-                     with filter={} eq \"…\".",
-                    attribute.name, resource_type.name, resource_type.name, attribute.name
+                    "{name}: another {} already has the value \"{value}\". Choose another value, or match the existing \
+                     {} with filter={name} eq \"…\".",
+                    resource_type.name, resource_type.name
                 ),
             ));
         }
@@ -283,56 +298,64 @@ fn claim_unique_values<S: Store>(
     Ok(())
 }
 
-/// Unique attributes with their values and keys. Only core top-level strings can be unique here.
-fn unique_values<'t>(resource_type: &'t ResourceType, attributes: &Object) -> Vec<(&'t Attribute, String, Key)> {
-    let unique = resource_type.schema.attributes.iter().filter(|a| a.uniqueness != Uniqueness::None);
-    unique
-        .filter_map(|attribute| {
-            let value = attributes.get(attribute.name.as_ref())?.as_str()?;
-            Some((attribute, value.to_owned(), keys::unique(resource_type, attribute, value)))
-        })
-        .collect()
+/// The values of unique attributes with their keys, each once.
+fn unique_values<'t>(resource_type: &'t ResourceType, attributes: &Object) -> Vec<(Target<'t>, String, Key)> {
+    let mut found: Vec<(Target<'t>, String, Key)> = Vec::new();
+    for target in resource_type.targets().filter(Target::is_unique) {
+        each_text(attributes, &target, &mut |value, text| {
+            let key = keys::unique(resource_type, &target, text);
+            if !found.iter().any(|(_, _, other)| *other == key) {
+                let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                found.push((target, shown, key));
+            }
+        });
+    }
+    found
 }
 
 /// The keys of all secondary indexes that a resource is in.
 fn index_keys(resource_type: &ResourceType, resource: &Resource) -> BTreeSet<Key> {
     let mut found = BTreeSet::new();
-    for target in indexed(resource_type) {
-        let object = match target.extension {
-            None => Some(&resource.attributes),
-            Some(extension) => resource.attributes.get(extension.id.as_ref()).and_then(Value::as_object),
-        };
-        let Some(value) = object.and_then(|o| o.get(target.attribute.name.as_ref())) else { continue };
-        each_string(value, target.sub, &mut |text| {
+    for target in resource_type.targets().filter(|t| t.leaf().indexed || t.leaf().indexing) {
+        each_text(&resource.attributes, &target, &mut |_, text| {
             found.insert(keys::index(resource_type, &target, text, &resource.id));
         });
     }
     found
 }
 
-/// All attributes that have a secondary index.
-fn indexed(resource_type: &ResourceType) -> impl Iterator<Item = Target<'_>> {
-    let common = crate::schema::COMMON.iter().map(|a| (None, a));
-    let core = resource_type.schema.attributes.iter().map(|a| (None, a));
-    let extended =
-        resource_type.extensions.iter().flat_map(|e| e.schema.attributes.iter().map(move |a| (Some(&e.schema), a)));
-    common.chain(core).chain(extended).flat_map(|(extension, attribute)| {
-        let itself = attribute.indexed.then_some(Target { extension, attribute, sub: None });
-        let subs = attribute.sub_attributes.iter().filter(|sub| sub.indexed);
-        itself.into_iter().chain(subs.map(move |sub| Target { extension, attribute, sub: Some(sub) }))
-    })
+/// All keys of a resource that fall into one of `ranges`: unique values, and entries of secondary indexes.
+pub fn keys_within(resource_type: &ResourceType, resource: &Resource, ranges: &[KeyRange]) -> (Vec<Key>, Vec<Key>) {
+    let within = |key: &Key| ranges.iter().any(|range| range.start <= *key && *key < range.end);
+    let unique = unique_values(resource_type, &resource.attributes).into_iter().map(|(_, _, key)| key);
+    (unique.filter(within).collect(), index_keys(resource_type, resource).into_iter().filter(within).collect())
 }
 
-fn each_string(value: &Value, sub: Option<&Attribute>, found: &mut impl FnMut(&str)) {
-    match value {
-        Value::Array(values) => values.iter().for_each(|value| each_string(value, sub, found)),
-        Value::Object(object) => {
-            if let Some(value) = sub.and_then(|sub| object.get(sub.name.as_ref())) {
-                each_string(value, None, found);
+/// Each value that a target has in a document, and the text that stands for it in keys.
+fn each_text(attributes: &Object, target: &Target<'_>, found: &mut impl FnMut(&Value, &str)) {
+    let object = match target.extension {
+        None => Some(attributes),
+        Some(extension) => attributes.get(extension.id.as_ref()).and_then(Value::as_object),
+    };
+    let value = object.and_then(|o| o.get(target.attribute.name.as_ref()));
+    for value in values(value) {
+        let leaves = match target.sub {
+            None => std::slice::from_ref(value),
+            Some(sub) => values(value.get(sub.name.as_ref())),
+        };
+        for leaf in leaves {
+            if let Some(text) = order::text(target.leaf(), leaf) {
+                found(leaf, &text);
             }
         }
-        Value::String(text) if sub.is_none() => found(text),
-        _ => {}
+    }
+}
+
+fn values(value: Option<&Value>) -> &[Value] {
+    match value {
+        None => &[],
+        Some(Value::Array(values)) => values,
+        Some(value) => std::slice::from_ref(value),
     }
 }
 

@@ -88,6 +88,11 @@ impl<'s, S: Store> Txn<'s, S> {
         Ok(self.read(std::slice::from_ref(key))?.pop().flatten())
     }
 
+    /// A value that was read before this transaction and must not change before its commit.
+    pub fn assume(&mut self, key: Key, value: Option<Value>) {
+        self.reads.entry(key).or_insert(value);
+    }
+
     /// Map the key to the value.
     pub fn put(&mut self, key: Key, value: Value) {
         self.write(key, Write::Put(value));

@@ -51,14 +51,7 @@ fn attributes(schema: &Schema, object: &Object, prefix: &str) -> Result<()> {
 }
 
 fn check_value(attribute: &Attribute, value: &Value, place: &str) -> Result<()> {
-    if attribute.uniqueness != Uniqueness::None {
-        let bytes = value.as_str().map_or(0, |text| fold_case(text).len().max(text.len()));
-        if bytes > UNIQUE_VALUE_BYTES {
-            return Err(invalid(format!(
-                "{place}: a unique value takes at most {UNIQUE_VALUE_BYTES} bytes, this one has {bytes}; shorten it"
-            )));
-        }
-    }
+    check_unique(attribute, value, place)?;
     if attribute.kind != Type::Complex {
         return Ok(());
     }
@@ -73,11 +66,33 @@ fn check_value(attribute: &Attribute, value: &Value, place: &str) -> Result<()> 
     }
 }
 
+/// What must be unique must fit a key.
+fn check_unique(attribute: &Attribute, value: &Value, place: &str) -> Result<()> {
+    if attribute.uniqueness == Uniqueness::None {
+        return Ok(());
+    }
+    if let Value::Array(values) = value {
+        return values.iter().try_for_each(|value| check_unique(attribute, value, place));
+    }
+    let bytes = value.as_str().map_or(0, |text| fold_case(text).len().max(text.len()));
+    match bytes > UNIQUE_VALUE_BYTES {
+        true => Err(invalid(format!(
+            "{place}: a unique value takes at most {UNIQUE_VALUE_BYTES} bytes, this one has {bytes}; shorten it"
+        ))),
+        false => Ok(()),
+    }
+}
+
 fn check_sub_attributes(attribute: &Attribute, value: &Value, place: impl Fn() -> String) -> Result<()> {
     let missing = attribute
         .sub_attributes
         .iter()
         .find(|sub| sub.required && sub.mutability != Mutability::ReadOnly && value.get(sub.name.as_ref()).is_none());
+    for sub in attribute.sub_attributes.iter().filter(|sub| sub.uniqueness != Uniqueness::None) {
+        if let Some(value) = value.get(sub.name.as_ref()) {
+            check_unique(sub, value, &format!("{}.{}", place(), sub.name))?;
+        }
+    }
     match missing {
         Some(sub) => Err(invalid(format!("{}.{}: this sub-attribute is required; send a value", place(), sub.name))),
         None => Ok(()),

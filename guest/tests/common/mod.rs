@@ -72,6 +72,11 @@ impl Host for TestHost {
                 subject: "token-1".into(),
                 permissions: Permissions { read: true, write: !self.read_only, admin: false },
             }),
+            Some("Bearer admin") => Ok(Principal {
+                tenant: "default".into(),
+                subject: "token-admin".into(),
+                permissions: Permissions { read: true, write: true, admin: true },
+            }),
             Some("Bearer slow") => Err(AuthError::RateLimited(7)),
             Some("Bearer other") => Err(AuthError::Forbidden),
             _ => Err(AuthError::Unauthenticated),

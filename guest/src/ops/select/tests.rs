@@ -9,7 +9,7 @@ use crate::resource::Object;
 use crate::schema::REGISTRY;
 use crate::store::memory::Memory;
 use crate::store::{Mode, StoreError, transact};
-use crate::tenant::{Settings, Tenant};
+use crate::tenant::Tenant;
 
 struct Nobody;
 
@@ -56,7 +56,7 @@ fn ten() -> Memory {
 }
 
 fn page(store: &Memory, filter: &str, sort: Option<&str>, window: &Window, budget: Budget) -> Result<Selection> {
-    let tenant = Tenant { settings: Settings::default(), registry: std::borrow::Cow::Borrowed(&REGISTRY) };
+    let tenant = Tenant::load(store).unwrap();
     let request = Request::default();
     let ctx = Context {
         host: &Nobody,

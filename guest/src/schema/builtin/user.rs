@@ -84,6 +84,7 @@ static ATTRIBUTES: &[Attribute] = &[
     )
     .write_only()
     .never_returned()
+    .from(Source::Password)
     .build(),
     complex(
         "emails",
