@@ -22,6 +22,7 @@
 
 pub mod authenticator;
 mod bindings;
+mod datetime;
 mod engine;
 mod error;
 mod instance;

@@ -1,5 +1,6 @@
 //! The server that the `scimwell` binary is: command line, listener, TLS, log and what a first start prints.
 
+mod admin;
 mod error;
 mod front;
 mod listen;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
+use super::admin::Admin;
 use super::error::StartError;
 use super::front::Front;
 use super::options::{LogFormat, ServeOptions, StorageUrl};
@@ -24,8 +25,6 @@ use crate::{Config, Engine, Provider, tenants, tokens};
 
 /// The component that `cargo xtask build` embeds; empty in a build without.
 static COMPONENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/component.wasm"));
-/// The tenant of a server that nobody configured.
-const TENANT: &str = "default";
 
 /// Serves until the process is told to end.
 pub fn serve(options: ServeOptions) -> Result<(), StartError> {
@@ -48,6 +47,7 @@ async fn run(options: ServeOptions) -> Result<(), StartError> {
     let engine = compile(&options)?;
 
     let (authenticator, token) = authenticator(&options, &storage).await?;
+    let admin = Admin::new(storage.clone(), authenticator.clone());
     let provider = Provider::new(Arc::new(engine), storage.clone(), authenticator, Arc::new(AllowAll));
     let mut scim = ScimService::new(Arc::new(provider)).body_limit(options.body_limit);
     let local = local_url(address, tls.is_some());
@@ -56,7 +56,7 @@ async fn run(options: ServeOptions) -> Result<(), StartError> {
         scim = scim.public_url(url);
     }
     greet(&format!("listening on {local}\n{}", welcome::text(root, &token, options.dev)));
-    listen::serve(listener, tls, Front::new(scim, storage), end).await;
+    listen::serve(listener, tls, Front::new(scim, admin, storage), end).await;
     Ok(())
 }
 
@@ -104,6 +104,8 @@ async fn authenticator(
     options: &ServeOptions,
     storage: &Arc<dyn Storage>,
 ) -> Result<(Arc<dyn Authenticator>, Token), StartError> {
+    tenants::create(&**storage, tenants::DEFAULT).await?;
+    let stored = StoredTokens::new(storage.clone());
     if options.dev {
         let (token, said) = match &options.token {
             Some(token) => (token.clone(), Token::Given),
@@ -112,18 +114,16 @@ async fn authenticator(
                 (token.clone(), Token::New(token))
             }
         };
-        return Ok((Arc::new(DevToken::new(&token, storage.clone())), said));
+        return Ok((Arc::new(Either(DevToken::new(&token, storage.clone()), stored)), said));
     }
-    tenants::create(&**storage, TENANT).await?;
-    let stored = StoredTokens::new(storage.clone());
     if let Some(token) = &options.token {
-        return Ok((Arc::new(Either(StaticToken::new(token, TENANT), stored)), Token::Given));
+        return Ok((Arc::new(Either(StaticToken::new(token, tenants::DEFAULT), stored)), Token::Given));
     }
     if tokens::any(&**storage).await? {
         return Ok((Arc::new(stored), Token::Earlier));
     }
-    let token = tokens::issue(&**storage, TENANT, "first start", Permissions::ALL, None).await?;
-    Ok((Arc::new(stored), Token::New(token)))
+    let issued = tokens::issue(&**storage, tenants::DEFAULT, "first start", Permissions::ALL, None).await?;
+    Ok((Arc::new(stored), Token::New(issued.secret)))
 }
 
 /// `--base-url` as clients can use it: a scheme, a host, and nothing that would end a URL.
