@@ -22,6 +22,8 @@
 
 pub mod authenticator;
 mod bindings;
+#[cfg(feature = "server")]
+pub mod command;
 mod datetime;
 mod engine;
 mod error;

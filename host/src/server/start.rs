@@ -28,7 +28,7 @@ static COMPONENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/component.wa
 
 /// Serves until the process is told to end.
 pub fn serve(options: ServeOptions) -> Result<(), StartError> {
-    log(options.log_format);
+    log(options.log_format, "info");
     tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(StartError::System)?.block_on(run(options))
 }
 
@@ -44,7 +44,7 @@ async fn run(options: ServeOptions) -> Result<(), StartError> {
     let listener = listener.map_err(|source| StartError::Listen { address: options.listen, source })?;
     let address = listener.local_addr().map_err(StartError::System)?;
     let end = listen::told_to_end().map_err(StartError::System)?;
-    let engine = compile(&options)?;
+    let engine = compile(options.component.as_deref(), Duration::from_secs(options.timeout))?;
 
     let (authenticator, token) = authenticator(&options, &storage).await?;
     let admin = Admin::new(storage.clone(), authenticator.clone());
@@ -60,8 +60,13 @@ async fn run(options: ServeOptions) -> Result<(), StartError> {
     Ok(())
 }
 
-fn log(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_unset| EnvFilter::new("info"));
+/// The log of a command that ends by itself: what went wrong, and nothing else unless asked for.
+pub(crate) fn start_log() {
+    log(LogFormat::Text, "warn");
+}
+
+fn log(format: LogFormat, level: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_unset| EnvFilter::new(level));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A subscriber that an embedding test has set stays.
     let _ = match format {
@@ -70,14 +75,15 @@ fn log(format: LogFormat) {
     };
 }
 
-fn compile(options: &ServeOptions) -> Result<Engine, StartError> {
+/// Compiles the component: the one of this file, or the embedded one.
+pub(crate) fn compile(file: Option<&Path>, timeout: Duration) -> Result<Engine, StartError> {
     let started = Instant::now();
-    let component = match &options.component {
+    let component = match file {
         Some(path) => Cow::Owned(read_component(path)?),
         None if COMPONENT.is_empty() => return Err(StartError::NoComponent),
         None => Cow::Borrowed(COMPONENT),
     };
-    let config = Config { timeout: Duration::from_secs(options.timeout), ..Config::default() };
+    let config = Config { timeout, ..Config::default() };
     let engine = Engine::new(&component, config)?;
     tracing::info!(bytes = component.len(), milliseconds = started.elapsed().as_millis(), "component compiled");
     Ok(engine)
@@ -94,6 +100,11 @@ fn open_storage(options: &ServeOptions) -> Result<Arc<dyn Storage>, StartError> 
         Some(StorageUrl::Redb(directory)) => directory,
         None => &options.data,
     };
+    open_redb(directory)
+}
+
+/// Opens the embedded database in this directory.
+pub(crate) fn open_redb(directory: &Path) -> Result<Arc<dyn Storage>, StartError> {
     let opened = crate::storage::Redb::open(directory);
     let storage = opened.map_err(|source| StartError::Storage { place: directory.display().to_string(), source })?;
     Ok(Arc::new(storage))

@@ -21,6 +21,7 @@ pub(super) struct NewTenant {
 
 /// The body of `PATCH /admin/tenants/{name}`: null removes (RFC 7396).
 #[derive(Debug, Deserialize)]
+#[allow(clippy::option_option, reason = "absent, null and a text are three different changes")]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct TenantChange {
     #[serde(default, deserialize_with = "present")]
@@ -28,6 +29,7 @@ pub(super) struct TenantChange {
 }
 
 /// Tells null from what is not there.
+#[allow(clippy::option_option, reason = "see TenantChange")]
 fn present<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<Option<String>>, D::Error> {
     Option::deserialize(value).map(Some)
 }

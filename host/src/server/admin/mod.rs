@@ -68,7 +68,7 @@ impl Admin {
                 Ok(acting) => acting,
                 Err(refusal) => return respond(refusal, Some(caller)),
             };
-            let target = parts.uri.query().map_or_else(|| target.to_owned(), |query| format!("{target}?{query}"));
+            let target = parts.uri.query().map_or_else(|| target.clone(), |query| format!("{target}?{query}"));
             let Some(uri) = moved(&parts.uri, &format!("/t/{tenant}/scim/v2{target}")) else {
                 return respond(Response::error(404, "This path is malformed."), Some(caller));
             };

@@ -42,7 +42,7 @@ pub(crate) async fn records(storage: &dyn Storage, caller: &Principal, call: &Ca
         (["tokens"], "POST") => create_token(storage, caller, call).await,
         (["tokens", id], "GET") => show_token(storage, caller, id).await,
         (["tokens", id], "DELETE") => revoke_token(storage, caller, id).await,
-        (["tenants"] | ["tokens"], _) => Err(not_allowed(call, "GET, HEAD, POST")),
+        (["tenants" | "tokens"], _) => Err(not_allowed(call, "GET, HEAD, POST")),
         (["tenants", _], _) => Err(not_allowed(call, "GET, HEAD, PATCH")),
         (["tokens", _], _) => Err(not_allowed(call, "GET, HEAD, DELETE")),
         _ => Err(Response::error(
