@@ -31,6 +31,29 @@ pub struct Permissions {
 impl Permissions {
     /// Everything.
     pub const ALL: Self = Self { read: true, write: true, admin: true };
+    /// What an identity provider needs.
+    pub const READ_WRITE: Self = Self { read: true, write: true, admin: false };
+    /// The names of all that there are.
+    pub const NAMES: [&'static str; 3] = ["read", "write", "admin"];
+
+    /// The permissions of these names, or the first name that is none.
+    pub fn named<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, &'a str> {
+        let mut permissions = Self::default();
+        for name in names {
+            match name {
+                "read" => permissions.read = true,
+                "write" => permissions.write = true,
+                "admin" => permissions.admin = true,
+                unknown => return Err(unknown),
+            }
+        }
+        Ok(permissions)
+    }
+
+    /// The names of what is permitted.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        Self::NAMES.into_iter().zip([self.read, self.write, self.admin]).filter_map(|(name, held)| held.then_some(name))
+    }
 }
 
 /// A caller whose credentials hold.
@@ -57,9 +80,36 @@ pub enum AuthError {
     Unavailable(String),
 }
 
+/// Takes every request for one principal's: for a caller that was authenticated before.
+pub(crate) struct Acting(pub(crate) Principal);
+
+#[async_trait]
+impl Authenticator for Acting {
+    async fn authenticate(&self, credentials: Credentials) -> Result<Principal, AuthError> {
+        match credentials.tenant_hint {
+            Some(tenant) if tenant != self.0.tenant => Err(AuthError::Forbidden),
+            _ => Ok(self.0.clone()),
+        }
+    }
+}
+
 /// Decides who is calling.
 #[async_trait]
 pub trait Authenticator: Send + Sync + 'static {
     /// The principal of these credentials, or why there is none.
     async fn authenticate(&self, credentials: Credentials) -> Result<Principal, AuthError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn permissions_by_name() {
+        for names in [&["read"][..], &["read", "write"], &["read", "write", "admin"], &[]] {
+            assert!(Permissions::named(names.iter().copied()).unwrap().names().eq(names.iter().copied()));
+        }
+        assert_eq!(Permissions::named(["admin", "read"]).unwrap().names().collect::<Vec<_>>(), ["read", "admin"]);
+        assert_eq!(Permissions::named(["read", "Admin"]), Err("Admin"));
+    }
 }

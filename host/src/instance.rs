@@ -311,7 +311,7 @@ fn logged(call: &str, tenant: &str, error: &StoreError) -> wit_storage::StoreErr
     match error {
         StoreError::AccessDenied => wit_storage::StoreError::AccessDenied,
         StoreError::TooLarge => wit_storage::StoreError::TooLarge,
-        StoreError::Unavailable(_) => wit_storage::StoreError::Unavailable(String::new()),
+        StoreError::Unavailable(_) | StoreError::InUse(_) => wit_storage::StoreError::Unavailable(String::new()),
         StoreError::Other(_) => wit_storage::StoreError::Other(String::new()),
     }
 }

@@ -22,6 +22,9 @@
 
 pub mod authenticator;
 mod bindings;
+#[cfg(feature = "server")]
+pub mod command;
+mod datetime;
 mod engine;
 mod error;
 mod instance;

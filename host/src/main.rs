@@ -3,15 +3,20 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use scimwell::command::{self, CommandError};
 use scimwell::server::{self, Command, CommandLine};
 
 fn main() -> ExitCode {
-    let CommandLine { command: Command::Serve(options) } = CommandLine::parse();
-    match server::serve(options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("scimwell: {error}");
-            ExitCode::FAILURE
-        }
+    let CommandLine { command } = CommandLine::parse();
+    let json = command.wants_json();
+    let ended = match command {
+        Command::Serve(options) => server::serve(options).map_err(CommandError::Start),
+        Command::Administration(command) => command::run(command),
+    };
+    let Err(error) = ended else { return ExitCode::SUCCESS };
+    match error.scim_error().filter(|_| json) {
+        Some(body) => eprintln!("{body}"),
+        None => eprintln!("scimwell: {error}"),
     }
+    ExitCode::from(error.exit() as u8)
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 use wasmtime::Store;
 
-use crate::authenticator::{Authenticator, Principal};
+use crate::authenticator::{Acting, Authenticator, Principal};
 use crate::bindings::exports::scimwell::provider::handler;
 use crate::engine::{Engine, Runtime};
 use crate::instance::{Imports, Instance};
@@ -114,6 +114,15 @@ impl Provider {
     ) -> Self {
         let metrics = Arc::new(Metrics::default());
         Self { engine, imports: Arc::new(Imports { storage, authenticator, policy, metrics }) }
+    }
+
+    /// The same for requests of this principal only: for a caller that was authenticated before.
+    pub(crate) fn acting_as(&self, principal: Principal) -> Self {
+        let Imports { storage, policy, metrics, .. } = &*self.imports;
+        let authenticator = Arc::new(Acting(principal));
+        let imports =
+            Imports { storage: storage.clone(), authenticator, policy: policy.clone(), metrics: metrics.clone() };
+        Self { engine: self.engine.clone(), imports: Arc::new(imports) }
     }
 
     /// What this provider counts.

@@ -91,6 +91,12 @@ impl ScimService {
         &self.provider
     }
 
+    /// The same service with another provider behind it.
+    #[cfg(feature = "server")]
+    pub(crate) fn on(&self, provider: Provider) -> Self {
+        Self { provider: Arc::new(provider), settings: self.settings.clone() }
+    }
+
     async fn serve<B>(&self, request: http::Request<B>) -> http::Response<Full<Bytes>>
     where
         B: Body,
@@ -126,7 +132,7 @@ impl ScimService {
     }
 
     /// The whole body, or the status and detail of a refusal.
-    async fn read<B>(&self, body: B, headers: &HeaderMap) -> Result<Vec<u8>, (u16, String)>
+    pub(crate) async fn read<B>(&self, body: B, headers: &HeaderMap) -> Result<Vec<u8>, (u16, String)>
     where
         B: Body,
         B::Error: std::fmt::Display,
@@ -255,7 +261,7 @@ fn is_host(host: &str) -> bool {
     !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte))
 }
 
-fn headers(headers: &HeaderMap) -> Vec<(String, String)> {
+pub(crate) fn headers(headers: &HeaderMap) -> Vec<(String, String)> {
     // Names of a HeaderMap are in lower case.
     headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
 }
@@ -274,7 +280,8 @@ fn refuse(status: u16, detail: &str, headers: &[(String, String)]) -> http::Resp
     respond(Handled { response: Response::error(status, detail), principal: None, request_id })
 }
 
-fn respond(handled: Handled) -> http::Response<Full<Bytes>> {
+/// The response as HTTP, with what the access log may say.
+pub(crate) fn respond(handled: Handled) -> http::Response<Full<Bytes>> {
     let Handled { response, principal, request_id } = handled;
     let mut http = match into_http(response) {
         Ok(http) => http.map(Full::new),

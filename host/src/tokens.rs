@@ -19,6 +19,14 @@ const PREFIX: &str = "scimwell_";
 const KEYS: &[u8] = b"token/";
 /// The first key beyond them.
 const KEYS_END: &[u8] = b"token0";
+/// Bytes of a token's id at most.
+const MAX_ID: usize = 64;
+/// By a token's id: the SHA-256 that its record is at.
+const BY_ID: &str = "token-by-id/";
+/// By `<tenant>/<id>`: the same.
+const BY_TENANT: &str = "token-by-tenant/";
+/// The first key beyond them.
+const BY_TENANT_END: &str = "token-by-tenant0";
 
 /// What storage keeps of a token: anything but the token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,21 +46,37 @@ pub struct Token {
     pub expires: Option<u64>,
 }
 
-/// Issues a token and returns it; nobody can read it again.
+impl Token {
+    /// Whether it has ceased to hold.
+    pub fn has_expired(&self) -> bool {
+        self.expires.is_some_and(|expires| expires <= now())
+    }
+}
+
+/// A token just issued.
+#[derive(Clone, Debug)]
+pub struct Issued {
+    /// The token itself; nobody can read it again.
+    pub secret: String,
+    /// What storage keeps of it.
+    pub token: Token,
+}
+
+/// Issues a token.
 pub async fn issue(
     storage: &dyn Storage,
     tenant: &str,
     label: &str,
     permissions: Permissions,
     expires: Option<u64>,
-) -> Result<String> {
+) -> Result<Issued> {
     if !tenants::is_valid(tenant) {
         return Err(Error::TenantName(tenant.to_owned()));
     }
-    let token = generate()?;
+    let secret = generate()?;
     let mut id = [0; 6];
     getrandom::fill(&mut id).map_err(Error::Random)?;
-    let record = Token {
+    let token = Token {
         id: format!("tok_{}", hex(&id)),
         tenant: tenant.to_owned(),
         label: label.to_owned(),
@@ -60,14 +84,84 @@ pub async fn issue(
         created: now(),
         expires,
     };
-    let key = key(&token);
-    let value = serde_json::to_vec(&record).map_err(|source| Error::Record { key: record.id.clone(), source })?;
-    let absent = Check { key: key.clone(), expected: None };
-    match storage.commit(HOST_SPACE, vec![absent], vec![Mutation::Put(key, value)]).await? {
-        Outcome::Committed => Ok(token),
-        // 256 random bits met twice: the machine's randomness is none.
+    let hash = digest(&secret).to_vec();
+    let record = serde_json::to_vec(&token).map_err(|source| Error::Record { key: token.id.clone(), source })?;
+    let [by_hash, by_id, by_tenant] = keys(&token, &hash);
+    let absent = [&by_hash, &by_id].map(|key| Check { key: key.clone(), expected: None });
+    let puts = vec![Mutation::Put(by_hash, record), Mutation::Put(by_id, hash.clone()), Mutation::Put(by_tenant, hash)];
+    match storage.commit(HOST_SPACE, absent.to_vec(), puts).await? {
+        Outcome::Committed => Ok(Issued { secret, token }),
+        // Random bits met twice: the machine's randomness is none.
         Outcome::Conflict => Err(Error::Random(getrandom::Error::UNEXPECTED)),
     }
+}
+
+/// Some of the tokens.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The tokens, by tenant and id.
+    pub tokens: Vec<Token>,
+    /// Where the next page starts, if there may be one: an `after` for [`list`].
+    pub next: Option<String>,
+}
+
+/// The tokens of one tenant or of all, at most `limit` of them, from where the page before ended.
+pub async fn list(storage: &dyn Storage, tenant: Option<&str>, after: Option<&str>, limit: u32) -> Result<Page> {
+    let (first, end) = match tenant {
+        // No name holds a `/`, and `0` is the character after it.
+        Some(tenant) => (format!("{BY_TENANT}{tenant}/"), format!("{BY_TENANT}{tenant}0")),
+        None => (BY_TENANT.to_owned(), BY_TENANT_END.to_owned()),
+    };
+    let start = after.map_or_else(|| first.clone(), |place| first.clone().max(format!("{BY_TENANT}{place}\0")));
+    let range = KeyRange { start: start.into_bytes(), end: end.into_bytes() };
+    let entries = storage.scan(HOST_SPACE, &range, ScanOptions { limit, ..ScanOptions::default() }).await?;
+    let hashes: Vec<_> = entries.iter().map(|entry| [KEYS, &entry.value].concat()).collect();
+    // One revoked between the two reads is absent.
+    let records = storage.get(HOST_SPACE, &hashes).await?;
+    let tokens = records.iter().flatten().map(|record| decode(record)).collect::<Result<_>>()?;
+    let last = entries.last().filter(|_| entries.len() == limit as usize);
+    let next = last.map(|entry| String::from_utf8_lossy(entry.key.get(BY_TENANT.len()..).unwrap_or_default()).into());
+    Ok(Page { tokens, next })
+}
+
+/// The token of this id.
+pub async fn find(storage: &dyn Storage, id: &str) -> Result<Option<Token>> {
+    Ok(look_up(storage, id).await?.map(|(token, _, _)| token))
+}
+
+/// Revokes the token of this id: it lets nobody in any more. `None` where there is no such token.
+pub async fn revoke(storage: &dyn Storage, id: &str) -> Result<Option<Token>> {
+    let Some((token, hash, record)) = look_up(storage, id).await? else { return Ok(None) };
+    let keys = keys(&token, &hash);
+    let unchanged = Check { key: keys[0].clone(), expected: Some(record) };
+    let deletes = keys.into_iter().map(Mutation::Delete).collect();
+    // Records never change, so a lost race is one to another revocation.
+    let outcome = storage.commit(HOST_SPACE, vec![unchanged], deletes).await?;
+    Ok((outcome == Outcome::Committed).then_some(token))
+}
+
+/// The token of this id, the hash that its record is at, and the record.
+async fn look_up(storage: &dyn Storage, id: &str) -> Result<Option<(Token, Vec<u8>, Vec<u8>)>> {
+    // Longer ones were never issued, and a key has its limit.
+    if id.len() > MAX_ID {
+        return Ok(None);
+    }
+    let by_id = format!("{BY_ID}{id}").into_bytes();
+    let Some(hash) = storage.get(HOST_SPACE, &[by_id]).await?.into_iter().next().flatten() else { return Ok(None) };
+    let record = storage.get(HOST_SPACE, &[[KEYS, &hash].concat()]).await?.into_iter().next().flatten();
+    let Some(record) = record else { return Ok(None) };
+    Ok(Some((decode(&record)?, hash, record)))
+}
+
+/// Where a token's record is, and the entries that lead to it.
+fn keys(token: &Token, hash: &[u8]) -> [Vec<u8>; 3] {
+    let by_id = format!("{BY_ID}{}", token.id).into_bytes();
+    let by_tenant = format!("{BY_TENANT}{}/{}", token.tenant, token.id).into_bytes();
+    [[KEYS, hash].concat(), by_id, by_tenant]
+}
+
+fn decode(record: &[u8]) -> Result<Token> {
+    serde_json::from_slice(record).map_err(|source| Error::Record { key: "token/".to_owned(), source })
 }
 
 /// Whether any token was ever issued.
@@ -105,9 +199,8 @@ impl Authenticator for StoredTokens {
         let found = self.storage.get(HOST_SPACE, &[key]).await;
         let found = found.map_err(|error| AuthError::Unavailable(error.to_string()))?;
         let record = found.into_iter().next().flatten().ok_or(AuthError::Unauthenticated)?;
-        let token: Token = serde_json::from_slice(&record)
-            .map_err(|error| AuthError::Unavailable(format!("a token's record is damaged: {error}")))?;
-        if token.expires.is_some_and(|expires| expires <= now()) {
+        let token = decode(&record).map_err(|error| AuthError::Unavailable(error.to_string()))?;
+        if token.has_expired() {
             return Err(AuthError::Unauthenticated);
         }
         if credentials.tenant_hint.is_some_and(|tenant| tenant != token.tenant) {
@@ -257,7 +350,7 @@ mod tests {
     async fn stored() {
         let storage = Arc::new(Memory::new());
         assert!(!any(&*storage).await.unwrap());
-        let token = issue(&*storage, "acme", "Okta", Permissions::ALL, None).await.unwrap();
+        let token = issue(&*storage, "acme", "Okta", Permissions::ALL, None).await.unwrap().secret;
         assert!(any(&*storage).await.unwrap());
         let tokens = StoredTokens::new(storage.clone());
         let ask = async |authorization: &str, tenant| {
@@ -274,12 +367,15 @@ mod tests {
     #[tokio::test]
     async fn stored_without_the_secret() {
         let storage = Memory::new();
-        let token = issue(&storage, "acme", "Okta", Permissions::ALL, None).await.unwrap();
-        let range = KeyRange { start: KEYS.to_vec(), end: KEYS_END.to_vec() };
-        let entries =
-            storage.scan(HOST_SPACE, &range, ScanOptions { limit: 9, ..ScanOptions::default() }).await.unwrap();
-        assert_eq!(entries.len(), 1);
-        assert!(!String::from_utf8_lossy(&entries[0].value).contains(&token[PREFIX.len()..]));
+        let token = issue(&storage, "acme", "Okta", Permissions::ALL, None).await.unwrap().secret;
+        let everything = KeyRange { start: vec![0], end: vec![0xff] };
+        let options = ScanOptions { limit: 9, ..ScanOptions::default() };
+        let entries = storage.scan(HOST_SPACE, &everything, options).await.unwrap();
+        assert_eq!(entries.len(), 3);
+        for entry in entries {
+            let text = String::from_utf8_lossy(&[entry.key, entry.value].concat()).into_owned();
+            assert!(!text.contains(&token[PREFIX.len()..]), "{text}");
+        }
     }
 
     #[tokio::test]
@@ -287,9 +383,56 @@ mod tests {
         let storage = Arc::new(Memory::new());
         let tokens = StoredTokens::new(storage.clone());
         for (expires, holds) in [(now() - 1, false), (now() + 3600, true)] {
-            let token = issue(&*storage, "acme", "", Permissions::ALL, Some(expires)).await.unwrap();
+            let token = issue(&*storage, "acme", "", Permissions::ALL, Some(expires)).await.unwrap().secret;
             assert_eq!(tokens.authenticate(credentials(&format!("Bearer {token}"), None)).await.is_ok(), holds);
         }
+    }
+
+    #[tokio::test]
+    async fn revoked() {
+        let storage = Arc::new(Memory::new());
+        let tokens = StoredTokens::new(storage.clone());
+        let issued = issue(&*storage, "acme", "Okta", Permissions::READ_WRITE, None).await.unwrap();
+        let bearer = credentials(&format!("Bearer {}", issued.secret), None);
+        assert!(tokens.authenticate(bearer.clone()).await.is_ok());
+        assert_eq!(find(&*storage, &issued.token.id).await.unwrap().as_ref(), Some(&issued.token));
+        assert_eq!(revoke(&*storage, &issued.token.id).await.unwrap().as_ref(), Some(&issued.token));
+        assert_eq!(tokens.authenticate(bearer).await, Err(AuthError::Unauthenticated));
+        assert_eq!(revoke(&*storage, &issued.token.id).await.unwrap(), None);
+        assert_eq!(revoke(&*storage, &"x".repeat(5000)).await.unwrap(), None);
+        let everything = KeyRange { start: vec![0], end: vec![0xff] };
+        assert_eq!(storage.count(HOST_SPACE, &everything).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn listed_by_tenant_and_in_pages() {
+        let storage = Memory::new();
+        // One name starts as the other does: neither lists the other's tokens.
+        for tenant in ["acme", "acme-2", "acme", "b", "acme"] {
+            issue(&storage, tenant, "", Permissions::ALL, None).await.unwrap();
+        }
+        let tenants = async |tenant, after: Option<&str>, limit| {
+            let found = list(&storage, tenant, after, limit).await.unwrap().tokens;
+            found.into_iter().map(|token| token.tenant).collect::<Vec<_>>()
+        };
+        assert_eq!(tenants(Some("acme"), None, 9).await, ["acme"; 3]);
+        assert_eq!(tenants(Some("acme-2"), None, 9).await, ["acme-2"]);
+        assert_eq!(tenants(Some("acm"), None, 9).await, [""; 0]);
+        assert_eq!(tenants(None, None, 9).await.len(), 5);
+        assert_eq!(tenants(Some("b"), Some("acme/"), 9).await, ["b"]);
+
+        let mut found: Vec<Token> = Vec::new();
+        let mut after = None;
+        loop {
+            let page = list(&storage, None, after.as_deref(), 2).await.unwrap();
+            found.extend(page.tokens);
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        let ids: std::collections::BTreeSet<_> = found.iter().map(|token| &token.id).collect();
+        assert_eq!((found.len(), ids.len()), (5, 5));
     }
 
     #[tokio::test]

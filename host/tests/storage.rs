@@ -75,7 +75,8 @@ fn second_process_is_told_that_the_file_is_in_use() {
     let directory = tempfile::tempdir().unwrap();
     let first = Redb::open(&directory.path().join("new/data")).unwrap();
     let second = Redb::open(&directory.path().join("new/data")).unwrap_err();
-    let StoreError::Unavailable(why) = second else { panic!("{second:?}") };
+    assert!(matches!(second, StoreError::InUse(_)), "{second:?}");
+    let why = second.to_string();
     assert!(
         why.ends_with(
             "scimwell.redb: another process has this database open; stop that one or use another data directory"

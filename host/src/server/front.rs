@@ -1,4 +1,4 @@
-//! What is in front of SCIM: health, metrics, the access log.
+//! What is in front of SCIM: health, metrics, the administration, the access log.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -14,6 +14,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use tower_service::Service;
 
+use super::admin::{self, Admin};
 use crate::provider;
 use crate::service::{PeerAddress, ScimService, Secure, Served};
 use crate::storage::Storage;
@@ -25,14 +26,15 @@ const READY_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub(super) struct Front {
     scim: ScimService,
+    admin: Arc<Admin>,
     storage: Arc<dyn Storage>,
     peer: Option<SocketAddr>,
     secure: bool,
 }
 
 impl Front {
-    pub(super) fn new(scim: ScimService, storage: Arc<dyn Storage>) -> Self {
-        Self { scim, storage, peer: None, secure: false }
+    pub(super) fn new(scim: ScimService, admin: Admin, storage: Arc<dyn Storage>) -> Self {
+        Self { scim, admin: Arc::new(admin), storage, peer: None, secure: false }
     }
 
     /// The same for a connection from `peer`, over TLS or not.
@@ -47,7 +49,7 @@ impl Front {
             "/healthz" => probe(request.method(), || async { plain(StatusCode::OK, "ok\n") }).await,
             "/readyz" => probe(request.method(), || self.ready()).await,
             "/metrics" => probe(request.method(), || async { self.metrics() }).await,
-            _ => self.scim(request).await,
+            _ => self.logged(request).await,
         }
     }
 
@@ -71,7 +73,7 @@ impl Front {
         response
     }
 
-    async fn scim(&mut self, mut request: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn logged(&mut self, mut request: Request<Incoming>) -> Response<Full<Bytes>> {
         let started = Instant::now();
         if let Some(peer) = self.peer {
             request.extensions_mut().insert(PeerAddress(peer));
@@ -82,7 +84,13 @@ impl Front {
         let method = request.method().clone();
         // Query values may hold personal data; the path holds ids only.
         let uri = request.uri().clone();
-        let Ok(mut response) = self.scim.call(request).await;
+        let mut response = match admin::serves(uri.path()) {
+            true => self.admin.answer(&self.scim, request).await,
+            false => {
+                let Ok(response) = self.scim.call(request).await;
+                response
+            }
+        };
         let duration = started.elapsed();
         let status = response.status().as_u16();
         self.scim.provider().metrics().answered(method.as_str(), status, duration);

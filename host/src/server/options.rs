@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::command::{Place, SchemaCommand, TenantCommand, TokenCommand};
+
 /// A SCIM 2.0 service provider: identity providers provision users and groups into it.
 #[derive(Debug, Parser)]
 #[command(name = "scimwell", version, about)]
@@ -20,6 +22,58 @@ pub struct CommandLine {
 pub enum Command {
     /// Serve SCIM over HTTP.
     Serve(ServeOptions),
+    /// Administer tenants, tokens and schemas.
+    #[command(flatten)]
+    Administration(Administration),
+}
+
+/// What the binary administers.
+#[derive(Debug, Subcommand)]
+pub enum Administration {
+    /// Create, list, show and configure tenants.
+    Tenant {
+        /// What to do.
+        #[command(subcommand)]
+        command: TenantCommand,
+        /// Where, and how to answer.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Issue, list and revoke tokens.
+    Token {
+        /// What to do.
+        #[command(subcommand)]
+        command: TokenCommand,
+        /// Where, and how to answer.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Define a tenant's own schemas and resource types.
+    Schema {
+        /// What to do.
+        #[command(subcommand)]
+        command: SchemaCommand,
+        /// The tenant.
+        #[arg(long, global = true, value_name = "NAME", default_value = crate::tenants::DEFAULT)]
+        tenant: String,
+        /// Where, and how to answer.
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+impl Command {
+    /// Whether what it prints is for scripts.
+    pub fn wants_json(&self) -> bool {
+        match self {
+            Self::Serve(_) => false,
+            Self::Administration(
+                Administration::Tenant { place, .. }
+                | Administration::Token { place, .. }
+                | Administration::Schema { place, .. },
+            ) => place.json,
+        }
+    }
 }
 
 /// The options of `scimwell serve`.
@@ -152,5 +206,12 @@ mod tests {
         check_line("scimwell serve --timeout 0", false);
         check_line("scimwell serve --listen 8080", false);
         check_line("scimwell", false);
+        check_line("scimwell tenant create acme --display-name Acme --data d", true);
+        check_line("scimwell tenant set acme passwords=true --json", true);
+        check_line("scimwell tenant set acme", false);
+        check_line("scimwell token --server http://h --admin-token T list --tenant acme", true);
+        check_line("scimwell token create --permissions read,admin --expires 90d", true);
+        check_line("scimwell token revoke", false);
+        check_line("scimwell schema put file.json --tenant acme", true);
     }
 }

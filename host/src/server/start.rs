@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
+use super::admin::Admin;
 use super::error::StartError;
 use super::front::Front;
 use super::options::{LogFormat, ServeOptions, StorageUrl};
@@ -24,12 +25,10 @@ use crate::{Config, Engine, Provider, tenants, tokens};
 
 /// The component that `cargo xtask build` embeds; empty in a build without.
 static COMPONENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/component.wasm"));
-/// The tenant of a server that nobody configured.
-const TENANT: &str = "default";
 
 /// Serves until the process is told to end.
 pub fn serve(options: ServeOptions) -> Result<(), StartError> {
-    log(options.log_format);
+    log(options.log_format, "info");
     tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(StartError::System)?.block_on(run(options))
 }
 
@@ -45,9 +44,10 @@ async fn run(options: ServeOptions) -> Result<(), StartError> {
     let listener = listener.map_err(|source| StartError::Listen { address: options.listen, source })?;
     let address = listener.local_addr().map_err(StartError::System)?;
     let end = listen::told_to_end().map_err(StartError::System)?;
-    let engine = compile(&options)?;
+    let engine = compile(options.component.as_deref(), Duration::from_secs(options.timeout))?;
 
     let (authenticator, token) = authenticator(&options, &storage).await?;
+    let admin = Admin::new(storage.clone(), authenticator.clone());
     let provider = Provider::new(Arc::new(engine), storage.clone(), authenticator, Arc::new(AllowAll));
     let mut scim = ScimService::new(Arc::new(provider)).body_limit(options.body_limit);
     let local = local_url(address, tls.is_some());
@@ -56,12 +56,17 @@ async fn run(options: ServeOptions) -> Result<(), StartError> {
         scim = scim.public_url(url);
     }
     greet(&format!("listening on {local}\n{}", welcome::text(root, &token, options.dev)));
-    listen::serve(listener, tls, Front::new(scim, storage), end).await;
+    listen::serve(listener, tls, Front::new(scim, admin, storage), end).await;
     Ok(())
 }
 
-fn log(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_unset| EnvFilter::new("info"));
+/// The log of a command that ends by itself: what went wrong, and nothing else unless asked for.
+pub(crate) fn start_log() {
+    log(LogFormat::Text, "warn");
+}
+
+fn log(format: LogFormat, level: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_unset| EnvFilter::new(level));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A subscriber that an embedding test has set stays.
     let _ = match format {
@@ -70,14 +75,15 @@ fn log(format: LogFormat) {
     };
 }
 
-fn compile(options: &ServeOptions) -> Result<Engine, StartError> {
+/// Compiles the component: the one of this file, or the embedded one.
+pub(crate) fn compile(file: Option<&Path>, timeout: Duration) -> Result<Engine, StartError> {
     let started = Instant::now();
-    let component = match &options.component {
+    let component = match file {
         Some(path) => Cow::Owned(read_component(path)?),
         None if COMPONENT.is_empty() => return Err(StartError::NoComponent),
         None => Cow::Borrowed(COMPONENT),
     };
-    let config = Config { timeout: Duration::from_secs(options.timeout), ..Config::default() };
+    let config = Config { timeout, ..Config::default() };
     let engine = Engine::new(&component, config)?;
     tracing::info!(bytes = component.len(), milliseconds = started.elapsed().as_millis(), "component compiled");
     Ok(engine)
@@ -94,6 +100,11 @@ fn open_storage(options: &ServeOptions) -> Result<Arc<dyn Storage>, StartError> 
         Some(StorageUrl::Redb(directory)) => directory,
         None => &options.data,
     };
+    open_redb(directory)
+}
+
+/// Opens the embedded database in this directory.
+pub(crate) fn open_redb(directory: &Path) -> Result<Arc<dyn Storage>, StartError> {
     let opened = crate::storage::Redb::open(directory);
     let storage = opened.map_err(|source| StartError::Storage { place: directory.display().to_string(), source })?;
     Ok(Arc::new(storage))
@@ -104,6 +115,8 @@ async fn authenticator(
     options: &ServeOptions,
     storage: &Arc<dyn Storage>,
 ) -> Result<(Arc<dyn Authenticator>, Token), StartError> {
+    tenants::create(&**storage, tenants::DEFAULT).await?;
+    let stored = StoredTokens::new(storage.clone());
     if options.dev {
         let (token, said) = match &options.token {
             Some(token) => (token.clone(), Token::Given),
@@ -112,18 +125,16 @@ async fn authenticator(
                 (token.clone(), Token::New(token))
             }
         };
-        return Ok((Arc::new(DevToken::new(&token, storage.clone())), said));
+        return Ok((Arc::new(Either(DevToken::new(&token, storage.clone()), stored)), said));
     }
-    tenants::create(&**storage, TENANT).await?;
-    let stored = StoredTokens::new(storage.clone());
     if let Some(token) = &options.token {
-        return Ok((Arc::new(Either(StaticToken::new(token, TENANT), stored)), Token::Given));
+        return Ok((Arc::new(Either(StaticToken::new(token, tenants::DEFAULT), stored)), Token::Given));
     }
     if tokens::any(&**storage).await? {
         return Ok((Arc::new(stored), Token::Earlier));
     }
-    let token = tokens::issue(&**storage, TENANT, "first start", Permissions::ALL, None).await?;
-    Ok((Arc::new(stored), Token::New(token)))
+    let issued = tokens::issue(&**storage, tenants::DEFAULT, "first start", Permissions::ALL, None).await?;
+    Ok((Arc::new(stored), Token::New(issued.secret)))
 }
 
 /// `--base-url` as clients can use it: a scheme, a host, and nothing that would end a URL.

@@ -19,18 +19,22 @@ pub(super) fn text(root: &str, token: &Token, dev: bool) -> String {
     let shown = match token {
         Token::New(token) => token.as_str(),
         Token::Given => "(the one given with --token)",
-        Token::Earlier => "(the one printed at the first start)",
+        Token::Earlier => "(one issued earlier)",
     };
     let mut text = format!("SCIM base URL: {base}\n");
     match token {
         Token::New(token) if dev => _ = writeln!(text, "Token: {token}"),
         Token::New(token) => {
-            _ = writeln!(text, "Token: {token}\n  Shown this once; keep it where secrets are kept. Tenant: default.");
+            _ = writeln!(
+                text,
+                "Token: {token}\n  Shown this once; keep it where secrets are kept. Tenant: default. It administers the server \
+                 too;\n  for one that reads and writes users and groups only: scimwell token create."
+            );
         }
         Token::Given => text.push_str("Token: the one given with --token. Tenant: default.\n"),
         Token::Earlier => text.push_str(
-            "Token: printed at the first start and kept as a hash only. If it is lost, start with --token TOKEN to let \
-             another in.\n",
+            "Token: issued earlier and kept as a hash only. Another: scimwell token create. If the operator's is lost, start \
+             with --token TOKEN to let another in.\n",
         ),
     }
     if dev {
@@ -85,7 +89,7 @@ mod tests {
             &["/t/"],
         );
         check(&token, true, &["Token: scimwell_1\n", "/t/TENANT/scim/v2"], &["Okta"]);
-        check(&Token::Earlier, false, &["printed at the first start", "--token TOKEN"], &["insist on HTTPS"]);
+        check(&Token::Earlier, false, &["issued earlier", "--token TOKEN"], &["insist on HTTPS"]);
         check(&Token::Given, false, &["given with --token"], &["scimwell_"]);
     }
 

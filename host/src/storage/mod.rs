@@ -104,6 +104,8 @@ pub enum StoreError {
     TooLarge,
     /// Unreachable for now; whether a commit was applied is unknown.
     Unavailable(String),
+    /// Another process has it open, and it serves one at a time. Met at opening only.
+    InUse(String),
     /// Anything else; for logs only.
     Other(String),
 }
@@ -114,6 +116,10 @@ impl std::fmt::Display for StoreError {
             Self::AccessDenied => f.write_str("access denied"),
             Self::TooLarge => f.write_str("key, value or commit too large"),
             Self::Unavailable(why) => write!(f, "store unavailable: {why}"),
+            Self::InUse(place) => write!(
+                f,
+                "{place}: another process has this database open; stop that one or use another data directory"
+            ),
             Self::Other(why) => write!(f, "store failed: {why}"),
         }
     }

@@ -278,9 +278,7 @@ fn open_backend(backend: impl StorageBackend, name: &str) -> Result<(Database, A
     // Not expected, see `write`; but a file that takes minutes to open should say why.
     builder.set_repair_callback(|repair| tracing::warn!(progress = repair.progress(), "repairing the database"));
     let database = builder.create_with_backend(backend).map_err(|error| match error {
-        DatabaseError::DatabaseAlreadyOpen => {
-            unavailable(&"another process has this database open; stop that one or use another data directory")
-        }
+        DatabaseError::DatabaseAlreadyOpen => StoreError::InUse(name.to_owned()),
         error => unavailable(&error),
     })?;
     // A snapshot can't be taken of a table that was never written.

@@ -135,7 +135,7 @@ fn error(error: host::StoreError) -> StoreError {
     match error {
         host::StoreError::AccessDenied => StoreError::AccessDenied,
         host::StoreError::TooLarge => StoreError::TooLarge,
-        host::StoreError::Unavailable(why) => StoreError::Unavailable(why),
+        host::StoreError::Unavailable(why) | host::StoreError::InUse(why) => StoreError::Unavailable(why),
         host::StoreError::Other(why) => StoreError::Other(why),
     }
 }

@@ -1,0 +1,61 @@
+//! `scimwell tenant | token | schema`: administration from the command line.
+//!
+//! Each command is a few requests to the routes below `/admin`, written once: [`target`] has them answered by this process
+//! on local data, or by a running server over HTTP. So both do the same, check the same and say the same.
+
+mod client;
+mod error;
+mod options;
+mod output;
+mod schema;
+mod target;
+mod tenant;
+mod token;
+
+pub use self::error::{CommandError, Exit};
+pub use self::options::{Place, SchemaCommand, TenantCommand, TokenCommand};
+
+use self::output::Output;
+use self::target::Target;
+use crate::server::{Administration, StartError, start_log};
+
+/// Runs a command to its end.
+pub fn run(command: Administration) -> Result<(), CommandError> {
+    start_log();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::System)?;
+    runtime.block_on(async {
+        match command {
+            Administration::Tenant { command, place } => {
+                let target = Target::open(&place, command.creates()).await?;
+                tenant::run(command, &target, place.output()).await
+            }
+            Administration::Token { command, place } => {
+                let target = Target::open(&place, command.creates()).await?;
+                token::run(command, &target, place.output()).await
+            }
+            Administration::Schema { command, tenant, place } => {
+                schema::run(command, &tenant, &Target::open(&place, false).await?, place.output()).await
+            }
+        }
+    })
+}
+
+impl TenantCommand {
+    /// Whether it makes sense where there is no data yet.
+    fn creates(&self) -> bool {
+        matches!(self, Self::Create { .. })
+    }
+}
+
+impl TokenCommand {
+    /// Whether it makes sense where there is no data yet.
+    fn creates(&self) -> bool {
+        matches!(self, Self::Create { .. })
+    }
+}
+
+impl Place {
+    fn output(&self) -> Output {
+        Output { json: self.json }
+    }
+}
