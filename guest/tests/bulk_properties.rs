@@ -159,7 +159,9 @@ fn state(host: &TestHost, names: &Names) -> (Vec<String>, Vec<String>, Vec<Strin
         }
     }
     let mut told = log(host);
-    told.iter_mut().for_each(|record| record.time = 0);
+    for record in &mut told {
+        record.time = 0;
+    }
     let told = told.iter().map(|record| named(json!(record).to_string())).collect();
     let kept = host.memory.dump().into_keys().filter(|key| !matches!(key[0], b'l' | b'k' | b'y'));
     let mut keys: Vec<String> = kept.map(|key| named(String::from_utf8_lossy(&key).into_owned())).collect();
