@@ -27,10 +27,10 @@ impl fmt::Display for ExpiryError {
         f.write_str(match self {
             Self::Malformed => {
                 "expected a number of hours, days or weeks (`12h`, `90d`, `52w`), a date (`2030-01-31`, which means its \
-                 start in UTC) or a date and time (`2030-01-31T18:00:00Z`)"
+                 start in UTC), a date and time (`2030-01-31T18:00:00Z`) or `never`"
             }
             Self::Past => "that is not in the future",
-            Self::Far => "that is beyond the year 9999; leave it out for a token that does not expire",
+            Self::Far => "that is beyond the year 9999; for a token that does not expire, say `never`",
         })
     }
 }

@@ -28,6 +28,10 @@ const BY_TENANT: &str = "token-by-tenant/";
 /// The first key beyond them.
 const BY_TENANT_END: &str = "token-by-tenant0";
 
+/// Seconds for which a token holds unless told otherwise: bearer tokens have a limited lifetime (RFC 7644 §7.4), and an
+/// identity provider's is entered by hand.
+pub const LIFETIME: u64 = 365 * 24 * 3600;
+
 /// What storage keeps of a token: anything but the token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Token {
@@ -62,7 +66,7 @@ pub struct Issued {
     pub token: Token,
 }
 
-/// Issues a token.
+/// Issues a token that holds until `expires`, in seconds since 1970, or for ever.
 pub async fn issue(
     storage: &dyn Storage,
     tenant: &str,

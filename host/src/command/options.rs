@@ -71,7 +71,7 @@ pub enum TokenCommand {
         /// What it allows: read, write, admin.
         #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "read,write")]
         permissions: Vec<String>,
-        /// When it ceases to hold: `90d`, `12h`, `52w`, `2030-01-31`, `2030-01-31T18:00:00Z`; never unless given.
+        /// When it ceases to hold: `90d`, `12h`, `52w`, `2030-01-31`, `2030-01-31T18:00:00Z`, `never`; after a year unless given.
         #[arg(long, value_name = "WHEN")]
         expires: Option<String>,
     },

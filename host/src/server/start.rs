@@ -133,7 +133,14 @@ async fn authenticator(
     if tokens::any(&**storage).await? {
         return Ok((Arc::new(stored), Token::Earlier));
     }
-    let issued = tokens::issue(&**storage, tenants::DEFAULT, "first start", Permissions::ALL, None).await?;
+    let issued = tokens::issue(
+        &**storage,
+        tenants::DEFAULT,
+        "first start",
+        Permissions::ALL,
+        Some(tokens::now() + tokens::LIFETIME),
+    )
+    .await?;
     Ok((Arc::new(stored), Token::New(issued.secret)))
 }
 

@@ -27,8 +27,8 @@ pub(super) fn text(root: &str, token: &Token, dev: bool) -> String {
         Token::New(token) => {
             _ = writeln!(
                 text,
-                "Token: {token}\n  Shown this once; keep it where secrets are kept. Tenant: default. It administers the server \
-                 too;\n  for one that reads and writes users and groups only: scimwell token create."
+                "Token: {token}\n  Shown this once; keep it where secrets are kept. Tenant: default. It holds for a year, and \
+                 administers the server too;\n  for one that reads and writes users and groups only: scimwell token create."
             );
         }
         Token::Given => text.push_str("Token: the one given with --token. Tenant: default.\n"),

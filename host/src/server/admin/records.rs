@@ -133,12 +133,16 @@ async fn create_token(storage: &dyn Storage, caller: &Principal, call: &Call<'_>
     }
     body::label("label", &label)?;
     let permissions = body::permissions(permissions.as_deref())?;
-    let expires = expires
-        .map(|text| {
-            datetime::expiry(&text, tokens::now())
-                .map_err(|error| body::invalid(&format!("`expires` {text:?}: {error}.")))
-        })
-        .transpose()?;
+    let now = tokens::now();
+    let expires = match expires.as_deref() {
+        None => Some(now + tokens::LIFETIME),
+        // Not what RFC 7644 §7.4 wants of a bearer token, so it takes a word.
+        Some("never") => None,
+        Some(text) => {
+            let moment = datetime::expiry(text, now);
+            Some(moment.map_err(|error| body::invalid(&format!("`expires` {text:?}: {error}.")))?)
+        }
+    };
     if !exists(storage, &tenant).await? {
         let detail = format!("`tenant`: there is no tenant {tenant:?}; create it first, with POST /admin/tenants.");
         return Err(body::invalid(&detail));
