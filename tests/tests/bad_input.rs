@@ -106,7 +106,7 @@ fn routes_and_methods() {
     check(c, &in_default("BREW", "/Users"), 405, None, "BREW");
     check(c, &in_default("POST", "/Schemas"), 405, None, "GET");
     let not_allowed = c.send(&in_default("DELETE", "/Users")).expect("the server answers");
-    assert_eq!(not_allowed.header("allow"), Some("GET, POST"));
+    assert_eq!(not_allowed.header("allow"), Some("GET, HEAD, POST, OPTIONS"));
     let text = post(b"{\"userName\":\"a\"}");
     let text = Request { headers: vec![], ..text }.bearer(TOKEN).header("Content-Type", "text/plain");
     check(c, &text, 415, None, "application/scim+json");
