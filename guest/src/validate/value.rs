@@ -37,6 +37,7 @@ pub(super) fn value_at(
             for (index, value) in values.into_iter().enumerate() {
                 canonical.extend(element_at(attribute, value, Place::Value(&place, index), compat)?);
             }
+            let canonical = each_once(canonical);
             Ok((!canonical.is_empty()).then_some(Value::Array(canonical)))
         }
         Value::Array(mut values) if values.len() == 1 => {
@@ -57,6 +58,23 @@ pub(super) fn value_at(
         value if attribute.multi_valued => single_for_array(attribute, value, place, compat),
         value => element_at(attribute, value, place, compat),
     }
+}
+
+/// Values of the same `type` and `value` are one (RFC 7643 §2.4): what the later says of it goes before.
+fn each_once(values: Vec<Value>) -> Vec<Value> {
+    let mut each: Vec<Value> = Vec::with_capacity(values.len());
+    for value in values {
+        let same = |other: &&mut Value| {
+            value.get("value").is_some()
+                && other.get("value") == value.get("value")
+                && other.get("type") == value.get("type")
+        };
+        match (each.iter_mut().find(same), value) {
+            (Some(Value::Object(there)), Value::Object(again)) => there.extend(again),
+            (_, value) => each.push(value),
+        }
+    }
+    each
 }
 
 fn single_for_array(

@@ -1,6 +1,6 @@
 //! `scimwell tenant | token | schema`: administration from the command line.
 //!
-//! Each command is a few requests to the routes below `/admin`, written once: [`target`] has them answered by this process
+//! Each command is a few requests to the routes below `/admin`, written once: `target` has them answered by this process
 //! on local data, or by a running server over HTTP. So both do the same, check the same and say the same.
 
 mod client;

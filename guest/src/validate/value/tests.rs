@@ -51,6 +51,17 @@ fn strings_stay_as_they_are() {
 }
 
 #[test]
+fn values_of_one_type_and_value_are_one() {
+    let email = |value: &str, kind: &str| json!({"value": value, "type": kind});
+    let once = json!([email("a", "work")]);
+    check(user("emails"), json!([email("a", "work"), email("a", "work")]), once, &[]);
+    let primary = json!([{"value": "a", "type": "work", "primary": true}, email("a", "home")]);
+    check(user("emails"), json!([email("a", "work"), email("a", "home"), primary[0]]), primary, &[]);
+    same(user("emails"), json!([email("a", "work"), email("A", "work")]));
+    same(user("addresses"), json!([{"type": "work", "locality": "x"}, {"type": "work", "locality": "y"}]));
+}
+
+#[test]
 fn no_value() {
     for name in ["title", "active", "emails", "name", "manager"] {
         unset(user(name), json!(null));
