@@ -254,8 +254,8 @@ fn a_circle_with_a_failure_leaves_nothing() {
 #[test]
 fn fail_on_errors_stops() {
     let names = ["a", "a", "b", "b", "c"];
-    let named = |(index, name): (usize, &&str)| post("/Users", &index.to_string(), &json!({ "userName": name }));
-    let mut body = request(&names.iter().enumerate().map(named).collect::<Vec<_>>());
+    let numbered = |(index, name): (usize, &&str)| post("/Users", &index.to_string(), &json!({ "userName": name }));
+    let mut body = request(&names.iter().enumerate().map(numbered).collect::<Vec<_>>());
     let all = ["201", "409", "201", "409", "201"];
     for (limit, ran) in [(json!(1), 2), (json!(2), 4), (json!("3"), 5), (Json::Null, 5)] {
         body["failOnErrors"] = limit.clone();

@@ -144,7 +144,7 @@ fn one_by_one(host: &TestHost, operations: &[Json]) -> (Outcomes, Names) {
 
 /// Everything that can be seen, and which keys there are, with ids by their names and without times and kept answers.
 fn state(host: &TestHost, names: &Names) -> (Vec<String>, Vec<String>, Vec<String>) {
-    let named = |mut text: String| {
+    let rename = |mut text: String| {
         for (id, name) in names {
             text = text.replace(id, name);
         }
@@ -155,7 +155,7 @@ fn state(host: &TestHost, names: &Names) -> (Vec<String>, Vec<String>, Vec<Strin
         let mut list = ok(host, "GET", list, None);
         for resource in list["Resources"].as_array_mut().unwrap() {
             resource["meta"].as_object_mut().unwrap().retain(|key, _| key == "version");
-            seen.push(named(resource.to_string()));
+            seen.push(rename(resource.to_string()));
         }
     }
     let mut told = log(host);
@@ -164,7 +164,7 @@ fn state(host: &TestHost, names: &Names) -> (Vec<String>, Vec<String>, Vec<Strin
     }
     let told = told.iter().map(|record| named(json!(record).to_string())).collect();
     let kept = host.memory.dump().into_keys().filter(|key| !matches!(key[0], b'l' | b'k' | b'y'));
-    let mut keys: Vec<String> = kept.map(|key| named(String::from_utf8_lossy(&key).into_owned())).collect();
+    let mut keys: Vec<String> = kept.map(|key| rename(String::from_utf8_lossy(&key).into_owned())).collect();
     keys.sort();
     (seen, told, keys)
 }
