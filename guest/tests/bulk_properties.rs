@@ -162,7 +162,7 @@ fn state(host: &TestHost, names: &Names) -> (Vec<String>, Vec<String>, Vec<Strin
     for record in &mut told {
         record.time = 0;
     }
-    let told = told.iter().map(|record| named(json!(record).to_string())).collect();
+    let told = told.iter().map(|record| rename(json!(record).to_string())).collect();
     let kept = host.memory.dump().into_keys().filter(|key| !matches!(key[0], b'l' | b'k' | b'y'));
     let mut keys: Vec<String> = kept.map(|key| rename(String::from_utf8_lossy(&key).into_owned())).collect();
     keys.sort();
