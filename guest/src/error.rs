@@ -31,8 +31,10 @@ pub enum ErrorKind {
     InvalidCount,
     /// A URI carries what it must not.
     Sensitive,
-    /// No credentials, or they do not hold.
+    /// No credentials.
     Unauthorized,
+    /// Credentials that do not hold (RFC 6750 §3.1).
+    InvalidToken,
     /// The credentials do not permit this.
     Forbidden,
     /// No such resource or endpoint.
@@ -82,7 +84,7 @@ impl ErrorKind {
             Self::ExpiredCursor => (400, Some("expiredCursor")),
             Self::InvalidCount => (400, Some("invalidCount")),
             Self::Sensitive => (400, Some("sensitive")),
-            Self::Unauthorized => (401, None),
+            Self::Unauthorized | Self::InvalidToken => (401, None),
             Self::Forbidden => (403, None),
             Self::NotFound => (404, None),
             Self::MethodNotAllowed { .. } => (405, None),

@@ -124,7 +124,7 @@ fn authenticate<H: Host>(host: &H, request: &Request) -> Result<Principal> {
             "The request has no Authorization header. Send `Authorization: Bearer` followed by the tenant's SCIM token.",
         ),
         AuthError::Unauthenticated => ScimError::new(
-            ErrorKind::Unauthorized,
+            ErrorKind::InvalidToken,
             "The token is not valid here: it is mistyped, expired or revoked. Enter a current SCIM token of this tenant.",
         ),
         AuthError::Forbidden => ScimError::new(

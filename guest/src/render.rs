@@ -200,6 +200,10 @@ pub fn error(error: &ScimError) -> Response {
     response.log.clone_from(&error.log);
     match &error.kind {
         ErrorKind::Unauthorized => response.headers.push(Header::new("www-authenticate", "Bearer realm=\"SCIM\"")),
+        ErrorKind::InvalidToken => {
+            let challenge = "Bearer realm=\"SCIM\", error=\"invalid_token\"";
+            response.headers.push(Header::new("www-authenticate", challenge));
+        }
         ErrorKind::MethodNotAllowed { allow } => response.headers.push(Header::new("allow", *allow)),
         ErrorKind::RateLimited(seconds) => response.headers.push(Header::new("retry-after", seconds.to_string())),
         ErrorKind::Unavailable => {

@@ -240,7 +240,13 @@ fn at_path<'s>(
             format!("{place}: `{}` is read-only: the server sets it; leave the operation out", excerpt(&path)),
         ));
     }
-    change(&Change { head, path: &path, target, value, place: &head.at("value") }, out, compat)
+    change(&Change { head, path: &path, target, value, place: &head.at("value") }, out, compat).map_err(|mut error| {
+        // What is wrong with a value is said by its place in the body; the attribute stands in `path`.
+        if !error.detail.contains(target.attribute.name.as_ref()) {
+            error.detail = format!("{}; the path is `{}`", error.detail, excerpt(&path));
+        }
+        error
+    })
 }
 
 fn read_only(target: Target<'_>, path: &Path) -> bool {

@@ -263,12 +263,13 @@ fn paths_that_name_nothing_or_nothing_to_change() {
     fails(
         &json!({"op": "replace", "path": "title", "value": 5}),
         ErrorKind::InvalidValue,
-        "Operations[0].value: expected a string, found number 5",
+        "Operations[0].value: expected a string, found number 5; the path is `title`",
     );
     fails(
         &json!({"op": "replace", "path": "emails[type eq \"work\"]", "value": [{"value": "a"}, {"value": "b"}]}),
         ErrorKind::InvalidValue,
-        "Operations[0].value: expected the one value to put in place, found an array of 2",
+        "Operations[0].value: expected the one value to put in place, found an array of 2; the path is \
+         `emails[type eq \"work\"]`",
     );
 }
 
@@ -327,7 +328,7 @@ fn members_that_are_none() {
     check(
         &json!({"op": "add", "path": "members", "value": [{"value": "u1"}, {"display": "x"}]}),
         ErrorKind::InvalidValue,
-        "Operations[0].value[1]: a member needs the id of a resource as `value`: {\"value\": \"<id>\"}",
+        "Operations[0].value[1]: a member needs the id of a resource as `value`: {\"value\": \"<id>\"}; the path is `members`",
     );
     check(
         &json!({"op": "replace", "path": "members[value eq \"u1\"].type", "value": "User"}),
