@@ -435,7 +435,8 @@ fn insert_once(object: &mut Object, name: String, value: Value) -> Option<()> {
 fn edges<'s>(change: &Change<'_, 's>, out: &mut Vec<Operation<'s>>, compat: &mut Compat) -> Result<()> {
     let Change { head, path, target, value, place } = *change;
     let sub = sub_attribute(head, path, target.attribute)?.or(target.sub);
-    if let Some(sub) = sub.filter(|sub| sub.name != "value") {
+    // `value` is immutable (RFC 7643 §8.7.1): it comes and goes with its member.
+    if let Some(sub) = sub.filter(|sub| sub.name != "value" || head.verb == Verb::Replace) {
         return Err(ScimError::new(
             ErrorKind::Mutability,
             format!(

@@ -326,6 +326,11 @@ fn members_that_are_none() {
         assert_eq!((error.detail.as_str(), error.kind), (expect, kind), "{operation}");
     }
     check(
+        &json!({"op": "replace", "path": "members[value eq \"u1\"].value", "value": "u2"}),
+        ErrorKind::Mutability,
+        "Operations[0].path: `members.value` follows from the member; remove the member and add another",
+    );
+    check(
         &json!({"op": "add", "path": "members", "value": [{"value": "u1"}, {"display": "x"}]}),
         ErrorKind::InvalidValue,
         "Operations[0].value[1]: a member needs the id of a resource as `value`: {\"value\": \"<id>\"}; the path is `members`",
