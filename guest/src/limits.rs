@@ -8,6 +8,8 @@ pub const FILTER_DEPTH: usize = 32;
 pub const FILTER_TERMS: usize = 256;
 /// Deepest nesting of a JSON body. SCIM itself needs five levels (RFC 7643 §2.3.8 forbids complex in complex).
 pub const JSON_DEPTH: usize = 32;
+/// Most values of one multi-valued attribute that is part of the document; members of a group are not.
+pub const ATTRIBUTE_VALUES: usize = 5_000;
 /// Most operations in one PATCH request.
 pub const PATCH_OPERATIONS: usize = 10_000;
 /// Most bytes of one stored document: a store takes values of 1 MiB.

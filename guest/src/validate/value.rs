@@ -1,11 +1,14 @@
 //! One attribute's value: types (RFC 7643 §2.3), plurality (§2.4), no value (§2.5), and the shapes that clients send instead.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Number, Value};
 
 use super::place::Place;
 use crate::compat::{Compat, Tolerance};
 use crate::datetime;
 use crate::error::{ErrorKind, Result, ScimError};
+use crate::limits;
 use crate::resource::Object;
 use crate::schema::{Attribute, Mutability, Returned, Type};
 use crate::suggest::did_you_mean;
@@ -32,6 +35,12 @@ pub(super) fn value_at(
         return Ok(None);
     }
     match value {
+        Value::Array(values) if attribute.multi_valued && values.len() > limits::ATTRIBUTE_VALUES => {
+            Err(ScimError::new(
+                ErrorKind::InvalidValue,
+                format!("{place}: {} values are more than the {} that fit", values.len(), limits::ATTRIBUTE_VALUES),
+            ))
+        }
         Value::Array(values) if attribute.multi_valued => {
             let mut canonical = Vec::with_capacity(values.len());
             for (index, value) in values.into_iter().enumerate() {
@@ -63,13 +72,13 @@ pub(super) fn value_at(
 /// Values of the same `type` and `value` are one (RFC 7643 §2.4): what the later says of it goes before.
 fn each_once(values: Vec<Value>) -> Vec<Value> {
     let mut each: Vec<Value> = Vec::with_capacity(values.len());
+    let mut places: BTreeMap<(String, String), usize> = BTreeMap::new();
     for value in values {
-        let same = |other: &&mut Value| {
-            value.get("value").is_some()
-                && other.get("value") == value.get("value")
-                && other.get("type") == value.get("type")
-        };
-        match (each.iter_mut().find(same), value) {
+        let key =
+            value.get("value").map(|v| (v.to_string(), value.get("type").map(Value::to_string).unwrap_or_default()));
+        let next = each.len();
+        let place = key.map_or(next, |key| *places.entry(key).or_insert(next));
+        match (each.get_mut(place), value) {
             (Some(Value::Object(there)), Value::Object(again)) => there.extend(again),
             (_, value) => each.push(value),
         }

@@ -62,6 +62,13 @@ fn values_of_one_type_and_value_are_one() {
 }
 
 #[test]
+fn too_many_values() {
+    let many = |n: usize| Value::Array((0..n).map(|i| json!({"value": i.to_string()})).collect());
+    same(user("emails"), many(5_000));
+    reject(user("emails"), many(5_001), "emails: 5001 values are more than the 5000 that fit");
+}
+
+#[test]
 fn no_value() {
     for name in ["title", "active", "emails", "name", "manager"] {
         unset(user(name), json!(null));
