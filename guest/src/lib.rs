@@ -50,7 +50,14 @@ use tenant::Tenant;
 
 /// Answer one request. Never fails: what goes wrong becomes a SCIM Error response (RFC 7644 §3.12).
 pub fn handle<H: Host>(host: &H, request: &Request) -> Response {
-    let mut response = answer(host, request).unwrap_or_else(|error| render::error(&error));
+    let mut response = match answer(host, request) {
+        Ok(response) => response,
+        // What a place would list in its 405 is the answer to OPTIONS (RFC 9110 §9.3.7).
+        Err(ScimError { kind: ErrorKind::MethodNotAllowed { allow }, .. }) if request.method == "OPTIONS" => {
+            render::options(allow)
+        }
+        Err(error) => render::error(&error),
+    };
     // RFC 9110 §9.3.2: the headers of GET, without its content.
     if request.method == "HEAD" {
         response.body.clear();
@@ -63,12 +70,7 @@ fn answer<H: Host>(host: &H, request: &Request) -> Result<Response> {
     let store = host.open(&principal.tenant).map_err(store::failure)?;
     let tenant = Tenant::load(&store)?;
     let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
-    let route = match route::route(&tenant.registry, &request.method, path) {
-        Err(ScimError { kind: ErrorKind::MethodNotAllowed { allow }, .. }) if request.method == "OPTIONS" => {
-            return Ok(render::options(allow));
-        }
-        route => route?,
-    };
+    let route = route::route(&tenant.registry, &request.method, path)?;
     permit(&route, &principal)?;
     let query = Query::parse(query)?;
     let now = host.now();

@@ -75,6 +75,9 @@ fn only_administrators_configure() {
         assert!(String::from_utf8_lossy(&response.body).contains("`admin`"));
     }
     assert_eq!(admin(&host, "POST", "/admin/settings", None).status, 405);
+    let options = admin(&host, "OPTIONS", "/admin/settings", None);
+    let allow = options.headers.iter().find(|header| header.name == "allow").map(|header| header.value.as_str());
+    assert_eq!((options.status, allow), (204, Some("GET, HEAD, PUT, PATCH, OPTIONS")));
     assert_eq!(admin(&host, "GET", "/admin/setings", None).status, 404);
     assert_eq!(admin(&host, "GET", "/admin", None).status, 404);
 }
