@@ -13,10 +13,9 @@ use crate::store::edges::{self, Edit};
 use crate::store::log::{self, Cause, Operation};
 use crate::store::repo::{self, Loaded};
 use crate::store::{Store, Txn};
-use crate::validate;
 
+use super::Context;
 use super::idempotency::Once;
-use super::{Context, drop_secrets, password};
 
 /// A resource to be created.
 #[derive(Clone, Debug)]
@@ -56,10 +55,7 @@ impl<'t> Create<'t> {
         id: String,
         body: Value,
     ) -> Result<Self> {
-        let mut draft = validate::draft(resource_type, body, &mut ctx.compat)?;
-        validate::document(resource_type, &draft.attributes)?;
-        let password = password::sent(ctx, resource_type, &draft.attributes)?;
-        drop_secrets(resource_type, &mut draft.attributes);
+        let (draft, password) = ctx.draft(resource_type, body)?;
         let new = Resource { id, attributes: draft.attributes, created: ctx.now, modified: ctx.now, revision: 1 };
         let named = draft.members.unwrap_or_default().into_iter().map(|member| (member, true)).collect();
         Ok(Self { resource_type, new, members: Edit { only: false, named }, compat: ctx.compat.clone(), password })

@@ -26,6 +26,7 @@ use crate::compat::Compat;
 use crate::error::{ErrorKind, Result, ScimError};
 use crate::host::{Change, Host, Principal};
 use crate::http::Request;
+use crate::password::Password;
 use crate::query::Query;
 use crate::resource::{Object, Resource, Timestamp};
 use crate::schema::{Mutability, ResourceType};
@@ -33,6 +34,7 @@ use crate::store::log::{Cause, Operation};
 use crate::store::repo::Loaded;
 use crate::store::{Mode, Store, Txn, keys};
 use crate::tenant::Tenant;
+use crate::validate::{self, Draft};
 
 /// Everything that an operation may use.
 pub struct Context<'a, H: Host> {
@@ -72,7 +74,16 @@ impl<H: Host> Context<'_, H> {
                 ));
             }
         }
-        crate::validate::parse_json(&self.request.body)
+        validate::parse_json(&self.request.body)
+    }
+
+    /// What a POST or PUT body says, fit to be stored, and its password apart.
+    fn draft(&mut self, resource_type: &ResourceType, body: Value) -> Result<(Draft, Password)> {
+        let mut draft = validate::draft(resource_type, body, &mut self.compat)?;
+        validate::document(resource_type, &draft.attributes)?;
+        let password = password::sent(self, resource_type, &draft.attributes)?;
+        drop_secrets(resource_type, &mut draft.attributes);
+        Ok((draft, password))
     }
 
     /// Run an operation in a transaction of its own, on the configuration that it was validated against.

@@ -16,7 +16,7 @@ use crate::store::repo::{self, Loaded};
 use crate::validate;
 
 use super::membership::{self, New};
-use super::{Context, check_if_match, drop_secrets, password};
+use super::{Context, check_if_match};
 
 /// What is to take the place of a resource.
 #[derive(Clone, Debug)]
@@ -53,10 +53,7 @@ impl<'t> Replace<'t> {
         if_match: Option<String>,
         body: Value,
     ) -> Result<Self> {
-        let mut draft = validate::draft(resource_type, body, &mut ctx.compat)?;
-        validate::document(resource_type, &draft.attributes)?;
-        let password = password::sent(ctx, resource_type, &draft.attributes)?;
-        drop_secrets(resource_type, &mut draft.attributes);
+        let (draft, password) = ctx.draft(resource_type, body)?;
         let members = draft
             .members
             .map(|members| Edit { only: true, named: members.into_iter().map(|member| (member, true)).collect() });
