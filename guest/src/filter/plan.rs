@@ -46,11 +46,15 @@ pub fn plan<'f>(filter: &'f Checked<'f>) -> Plan<'f> {
     let Some((_, used, access)) = best.min_by_key(|(cost, i, _)| (*cost, *i)) else {
         return with_members(Access::All, terms);
     };
-    // Edges and ids answer their term exactly. An index is read before the document, which may have changed since, and
-    // its keys are cut, so that its term is tested again.
-    let exact = matches!(access, Access::Id(_) | Access::HasMember(_));
+    // Edges, ids and unique values answer their term exactly. The keys of an index are cut, so that its term is tested again.
+    let exact = matches!(access, Access::Id(_) | Access::HasMember(_)) || unique(&access, terms[used]);
     let rest = terms.into_iter().enumerate().filter(|(i, _)| !(exact && *i == used)).map(|(_, term)| term);
     with_members(access, rest.collect())
+}
+
+/// Whether holding a unique value is all that a term asks for: not one in brackets, which may ask for more.
+fn unique(access: &Access<'_>, term: &Checked<'_>) -> bool {
+    matches!((access, term), (Access::Unique(..), Checked::Compare { .. }))
 }
 
 /// Set apart the terms that one read of an edge answers.

@@ -68,7 +68,7 @@ fn find<H: Host>(ctx: &Context<'_, H>, resource_type: &ResourceType, attribute: 
         Across::All | Across::None => Vec::new(),
     };
     match users.as_slice() {
-        [(_, user)] => Ok(user.resource.id.clone()),
+        [(_, user)] => Ok(user.id().to_owned()),
         [] => Err(ScimError::new(
             ErrorKind::NotFound,
             format!("No {TYPE} has `{attribute}` \"{subject}\", the subject of this token. Provision that user first."),

@@ -1,7 +1,5 @@
 //! GET and POST of many resources (RFC 7644 §3.4.2, §3.4.3): one type, or all of them from the root (§3.4.2.1).
 
-use serde_json::Value;
-
 use crate::error::{ErrorKind, Result, ScimError};
 use crate::filter::{self, Across};
 use crate::host::Host;
@@ -58,11 +56,11 @@ fn search<H: Host>(ctx: &mut Context<'_, H>, endpoint: &str, types: &[&ResourceT
     let (window, index) = window(ctx, endpoint, &scopes, order)?;
     let ctx = &*ctx;
     let Selection { total, page, next } = select(ctx, &scopes, sorted, &window, Budget::default())?;
-    let views = page.into_iter().map(|(rank, loaded)| {
+    let texts = page.into_iter().map(|(rank, stored)| {
         let Scope { resource_type, projection, .. } = &scopes[rank];
-        ctx.view(&ctx.store, resource_type, loaded, projection).map(Value::Object)
+        ctx.text(&ctx.store, resource_type, stored, projection)
     });
-    let resources = views.collect::<Result<Vec<_>>>()?;
+    let resources = texts.collect::<Result<Vec<_>>>()?;
     let next = match (next, &window) {
         (Some(Place { key, rank, id, .. }), Window::Cursor { count, .. }) => {
             let resource_type = scopes[rank].resource_type.name.to_string();

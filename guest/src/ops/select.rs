@@ -9,10 +9,9 @@ use crate::host::Host;
 use crate::limits;
 use crate::project::Projection;
 use crate::query::SortOrder;
-use crate::resource::Resource;
 use crate::schema::{ResourceType, Source};
-use crate::store::repo::{self, Loaded};
-use crate::store::{Key, KeyRange, Read, ScanOptions, Store, counter, edges, failure, keys};
+use crate::store::repo::{self, Claim, Stored};
+use crate::store::{Entry, Key, KeyRange, Read, ScanOptions, Store, counter, edges, failure, keys};
 
 use super::Context;
 use super::sort::{Place, Sort, SortKey};
@@ -42,7 +41,7 @@ pub(super) struct Selection {
     /// How many match; `None` where only a cursor's page could be afforded.
     pub total: Option<u64>,
     /// Each with the number of its scope.
-    pub page: Vec<(usize, Loaded)>,
+    pub page: Vec<(usize, Stored)>,
     /// The place after which a cursor goes on; `None` at the end.
     pub next: Option<Place>,
 }
@@ -64,7 +63,7 @@ impl Default for Budget {
 
 /// What the walk came by.
 struct Seen {
-    loaded: Loaded,
+    stored: Stored,
     matches: bool,
     key: SortKey,
 }
@@ -129,8 +128,7 @@ fn everything<H: Host>(ctx: &Context<'_, H>, scopes: &[Scope<'_>], window: &Wind
         }
         let options = ScanOptions { skip, limit: limit(wanted), ..ScanOptions::default() };
         let entries = ctx.store.scan(&documents_from(scope, rank, window.after()), options).map_err(failure)?;
-        let found = entries.iter().map(|e| repo::decode(&keys::last_part(&e.key), &e.value)).collect::<Result<_>>()?;
-        page.extend(repo::stamp(&ctx.store, scope.resource_type, found)?.into_iter().map(|loaded| (rank, loaded)));
+        page.extend(repo::stamp(&ctx.store, scope.resource_type, &entries)?.into_iter().map(|stored| (rank, stored)));
         skip = 0;
     }
     Ok(cut(page, window, Some(counts.iter().sum())))
@@ -144,7 +142,7 @@ fn filtered<H: Host>(ctx: &Context<'_, H>, scopes: &[Scope<'_>], window: &Window
     };
     let by_cursor = matches!(window, Window::Cursor { .. });
     let counts = window.after().is_none();
-    let mut page: Vec<(usize, Loaded)> = Vec::new();
+    let mut page: Vec<(usize, Stored)> = Vec::new();
     let (mut number, mut examined, mut stopped, mut overran) = (0_u64, 0_u64, None, false);
     for (rank, scope) in scopes.iter().enumerate() {
         if window.after().is_some_and(|after| rank < after.rank) {
@@ -161,11 +159,11 @@ fn filtered<H: Host>(ctx: &Context<'_, H>, scopes: &[Scope<'_>], window: &Window
             }
             examined += 1;
             if examined == budget.examined {
-                stopped = Some(place(SortOrder::Ascending, SortKey::Absent, rank, &seen.loaded));
+                stopped = Some(place(SortOrder::Ascending, SortKey::Absent, rank, &seen.stored));
             }
             if seen.matches {
                 if number >= skip && !full {
-                    page.push((rank, seen.loaded));
+                    page.push((rank, seen.stored));
                 }
                 number += 1;
             }
@@ -216,7 +214,7 @@ fn sorted<H: Host>(
                 return ControlFlow::Continue(());
             }
             total += 1;
-            let place = place(order, seen.key, rank, &seen.loaded);
+            let place = place(order, seen.key, rank, &seen.stored);
             if window.after().is_some_and(|after| place <= *after) {
                 return ControlFlow::Continue(());
             }
@@ -243,12 +241,12 @@ fn sorted<H: Host>(
     let shown = &places[..places.len().min(window.count())];
     let goes_on = places.len() > shown.len();
     let next = shown.last().filter(|_| goes_on).cloned();
-    let mut found: BTreeMap<&str, Loaded> = BTreeMap::new();
+    let mut found: BTreeMap<&str, Stored> = BTreeMap::new();
     for (rank, scope) in scopes.iter().enumerate() {
         let ids: Vec<String> = shown.iter().filter(|place| place.rank == rank).map(|place| place.id.clone()).collect();
-        let loaded = repo::peek(&ctx.store, scope.resource_type, &ids)?;
+        let stored = repo::peek(&ctx.store, scope.resource_type, &ids)?;
         let here = shown.iter().filter(|place| place.rank == rank).map(|place| place.id.as_str());
-        found.extend(here.zip(loaded).filter_map(|(id, loaded)| Some((id, loaded?))));
+        found.extend(here.zip(stored).filter_map(|(id, stored)| Some((id, stored?))));
     }
     // What was deleted since its key was read is left out.
     let page = shown.iter().filter_map(|place| Some((place.rank, found.remove(place.id.as_str())?))).collect();
@@ -256,16 +254,16 @@ fn sorted<H: Host>(
 }
 
 /// The page out of what was gathered, and where a cursor goes on after it.
-fn cut(mut gathered: Vec<(usize, Loaded)>, window: &Window, total: Option<u64>) -> Selection {
+fn cut(mut gathered: Vec<(usize, Stored)>, window: &Window, total: Option<u64>) -> Selection {
     let more = matches!(window, Window::Cursor { .. }) && gathered.len() > window.count();
     gathered.truncate(window.count());
     let last = gathered.last().filter(|_| more);
-    let next = last.map(|(rank, loaded)| place(SortOrder::Ascending, SortKey::Absent, *rank, loaded));
+    let next = last.map(|(rank, stored)| place(SortOrder::Ascending, SortKey::Absent, *rank, stored));
     Selection { total, page: gathered, next }
 }
 
-fn place(order: SortOrder, key: SortKey, rank: usize, loaded: &Loaded) -> Place {
-    Place { key, order, rank, id: loaded.resource.id.clone() }
+fn place(order: SortOrder, key: SortKey, rank: usize, stored: &Stored) -> Place {
+    Place { key, order, rank, id: stored.id().to_owned() }
 }
 
 /// Come by every candidate of a scope in the order of creation, from `after` on, until `each` breaks off.
@@ -284,10 +282,11 @@ fn walk<H: Host>(
     match candidates(ctx, scope.resource_type, &plan.access, budget)? {
         Some(ids) => {
             let passed = after.filter(|after| after.rank == rank).map(|after| after.id.as_str());
-            let ids: Vec<String> =
-                ids.into_iter().filter(|id| passed.is_none_or(|passed| id.as_str() > passed)).collect();
-            for ids in ids.chunks(limits::SCAN_BATCH as usize) {
-                let found = repo::peek(&ctx.store, scope.resource_type, ids)?.into_iter().flatten().collect();
+            let claims: Vec<_> = ids.iter().map(|(id, claim)| (id.as_str(), claim.clone())).collect();
+            let first = claims.partition_point(|(id, _)| passed.is_some_and(|passed| *id <= passed));
+            for claims in claims[first..].chunks(limits::SCAN_BATCH as usize) {
+                let found =
+                    repo::peek_claimed(&ctx.store, scope.resource_type, claims)?.into_iter().flatten().collect();
                 if test(ctx, scope, &plan, found, each)?.is_break() {
                     return Ok(ControlFlow::Break(()));
                 }
@@ -295,9 +294,9 @@ fn walk<H: Host>(
         }
         None => {
             let mut range = documents_from(scope, rank, after);
-            while let Some((resources, rest)) = batch(ctx, &range)? {
+            while let Some((entries, rest)) = batch(ctx, &range)? {
                 range = rest;
-                let found = repo::stamp(&ctx.store, scope.resource_type, resources)?;
+                let found = repo::stamp(&ctx.store, scope.resource_type, &entries)?;
                 if test(ctx, scope, &plan, found, each)?.is_break() {
                     return Ok(ControlFlow::Break(()));
                 }
@@ -317,13 +316,12 @@ fn documents_from(scope: &Scope<'_>, rank: usize, after: Option<&Place>) -> KeyR
 }
 
 /// The next documents of a range, and the range after them; `None` at its end.
-fn batch<H: Host>(ctx: &Context<'_, H>, range: &KeyRange) -> Result<Option<(Vec<Resource>, KeyRange)>> {
+fn batch<H: Host>(ctx: &Context<'_, H>, range: &KeyRange) -> Result<Option<(Vec<Entry>, KeyRange)>> {
     let options = ScanOptions { limit: limits::SCAN_BATCH, ..ScanOptions::default() };
     let entries = ctx.store.scan(range, options).map_err(failure)?;
     let Some(last) = entries.last() else { return Ok(None) };
     let rest = keys::after(range, &last.key);
-    let resources = entries.iter().map(|e| repo::decode(&keys::last_part(&e.key), &e.value)).collect::<Result<_>>()?;
-    Ok(Some((resources, rest)))
+    Ok(Some((entries, rest)))
 }
 
 /// Test candidates, and show each to `each`.
@@ -331,7 +329,7 @@ fn test<H: Host>(
     ctx: &Context<'_, H>,
     scope: &Scope<'_>,
     plan: &Plan<'_>,
-    found: Vec<Loaded>,
+    found: Vec<Stored>,
     each: &mut impl FnMut(Seen) -> ControlFlow<()>,
 ) -> Result<ControlFlow<()>> {
     let sort = scope.sort.as_ref();
@@ -341,39 +339,43 @@ fn test<H: Host>(
     };
     let (members, memberships) = (mentions(Source::Members), mentions(Source::Memberships));
     let viewed = !plan.residual.is_empty() || sort.is_some();
-    for loaded in found {
-        let id = &loaded.resource.id;
+    for stored in found {
+        let id = stored.id();
         let mut member = plan.members.iter().map(|member| edges::is_member(&ctx.store, id, member));
         let mut matches = member.try_fold(true, |all, one| one.map(|one| all && one))?;
         let mut key = SortKey::Absent;
         if matches && viewed {
-            let view = ctx.whole(&ctx.store, scope.resource_type, loaded.clone(), members, memberships)?;
+            let view = ctx.whole(&ctx.store, scope.resource_type, stored.loaded()?, members, memberships)?;
             matches = plan.residual.iter().all(|term| term.matches(&view));
             if let Some(sort) = sort.filter(|_| matches) {
                 key = sort.key(&view);
             }
         }
-        if each(Seen { loaded, matches, key }).is_break() {
+        if each(Seen { stored, matches, key }).is_break() {
             return Ok(ControlFlow::Break(()));
         }
     }
     Ok(ControlFlow::Continue(()))
 }
 
-/// The ids that an access path leads to, in order and each once; `None` where every resource is a candidate.
+/// The ids that an access path leads to, in order and each once, with what must still lead there when the document is read;
+/// `None` where every resource is a candidate.
 fn candidates<H: Host>(
     ctx: &Context<'_, H>,
     resource_type: &ResourceType,
     access: &Access<'_>,
     budget: Budget,
-) -> Result<Option<Vec<String>>> {
-    let ids: BTreeSet<String> = match access {
+) -> Result<Option<Vec<(String, Option<Claim>)>>> {
+    let free = |ids: BTreeSet<String>| ids.into_iter().map(|id| (id, None)).collect();
+    let found = match access {
         Access::All => return Ok(None),
-        Access::Id(id) => std::iter::once((*id).to_owned()).filter(|id| keys::is_id(id)).collect(),
+        Access::Id(id) => free(std::iter::once((*id).to_owned()).filter(|id| keys::is_id(id)).collect()),
         Access::Unique(target, value) => holder(ctx, keys::unique(resource_type, target, value))?,
-        Access::HasMember(member) => edges::holders(&ctx.store, member)?.into_iter().collect(),
-        Access::MemberOf(id) if keys::is_id(id) => edges::members(&ctx.store, id)?.into_iter().map(|m| m.id).collect(),
-        Access::MemberOf(_) => BTreeSet::new(),
+        Access::HasMember(member) => free(edges::holders(&ctx.store, member)?.into_iter().collect()),
+        Access::MemberOf(id) if keys::is_id(id) => {
+            free(edges::members(&ctx.store, id)?.into_iter().map(|m| m.id).collect())
+        }
+        Access::MemberOf(_) => Vec::new(),
         Access::Same(target, operand) => match operand.text(target.leaf()) {
             Some(text) if target.leaf().indexed => index(ctx, keys::index_equal(resource_type, target, &text), budget)?,
             Some(text) => holder(ctx, keys::unique(resource_type, target, &text))?,
@@ -382,15 +384,15 @@ fn candidates<H: Host>(
         Access::Equal(target, value) => index(ctx, keys::index_equal(resource_type, target, value), budget)?,
         Access::StartsWith(target, value) => index(ctx, keys::index_starting(resource_type, target, value), budget)?,
     };
-    Ok(Some(ids.into_iter().collect()))
+    Ok(Some(found))
 }
 
-fn holder<H: Host>(ctx: &Context<'_, H>, key: Key) -> Result<BTreeSet<String>> {
-    let holder = ctx.store.peek_one(key)?;
-    Ok(holder.into_iter().map(|id| String::from_utf8_lossy(&id).into_owned()).collect())
+fn holder<H: Host>(ctx: &Context<'_, H>, key: Key) -> Result<Vec<(String, Option<Claim>)>> {
+    let holder = ctx.store.peek_one(key.clone())?;
+    Ok(holder.into_iter().map(|id| (String::from_utf8_lossy(&id).into_owned(), Some((key.clone(), id)))).collect())
 }
 
-fn index<H: Host>(ctx: &Context<'_, H>, mut range: KeyRange, budget: Budget) -> Result<BTreeSet<String>> {
+fn index<H: Host>(ctx: &Context<'_, H>, mut range: KeyRange, budget: Budget) -> Result<Vec<(String, Option<Claim>)>> {
     let mut ids = BTreeSet::new();
     loop {
         let entries = ctx.store.entries(&range, true, limits::SCAN_BATCH)?;
@@ -398,7 +400,7 @@ fn index<H: Host>(ctx: &Context<'_, H>, mut range: KeyRange, budget: Budget) -> 
         match entries.last() {
             _ if ids.len() as u64 > budget.examined => return Err(too_many_examined(budget)),
             Some(last) if entries.len() == limits::SCAN_BATCH as usize => range = keys::after(&range, &last.key),
-            _ => return Ok(ids),
+            _ => return Ok(ids.into_iter().map(|id| (id, None)).collect()),
         }
     }
 }

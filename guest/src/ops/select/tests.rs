@@ -5,7 +5,7 @@ use crate::compat::Compat;
 use crate::host::{AuthError, Change, Credentials, Principal, Refusal};
 use crate::http::Request;
 use crate::query::Query;
-use crate::resource::Object;
+use crate::resource::{Object, Resource};
 use crate::schema::REGISTRY;
 use crate::store::memory::Memory;
 use crate::store::{Mode, StoreError, transact};
@@ -78,7 +78,7 @@ fn page(store: &Memory, filter: &str, sort: Option<&str>, window: &Window, budge
 }
 
 fn ids(selection: &Selection) -> Vec<&str> {
-    selection.page.iter().map(|(_, loaded)| loaded.resource.id.as_str()).collect()
+    selection.page.iter().map(|(_, stored)| stored.id()).collect()
 }
 
 fn check_kind(found: Result<Selection>, expect: &ErrorKind) {
