@@ -24,6 +24,8 @@ pub const DEFAULT_PAGE: usize = 100;
 pub const MAX_PAGE: usize = 1_000;
 /// Entries read from the store in one call while walking a range.
 pub const SCAN_BATCH: u32 = 1_000;
+/// Entries that are passed over one by one rather than by looking for a way round them.
+pub const SKIP_SCAN: u32 = 200;
 /// Resources tested against a filter, or sorted, for one page. Beyond it an index page is 400 tooMany and a cursor page
 /// ends early.
 pub const SEARCH_EXAMINED: u64 = 1_000_000;

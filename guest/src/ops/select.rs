@@ -11,7 +11,7 @@ use crate::project::Projection;
 use crate::query::SortOrder;
 use crate::schema::{ResourceType, Source};
 use crate::store::repo::{self, Claim, Stored};
-use crate::store::{Entry, Key, KeyRange, Read, ScanOptions, Store, counter, edges, failure, keys};
+use crate::store::{Entry, Key, KeyRange, Read, ScanOptions, Store, census, counter, edges, failure, keys};
 
 use super::Context;
 use super::sort::{Place, Sort, SortKey};
@@ -126,8 +126,12 @@ fn everything<H: Host>(ctx: &Context<'_, H>, scopes: &[Scope<'_>], window: &Wind
             skip -= count;
             continue;
         }
-        let options = ScanOptions { skip, limit: limit(wanted), ..ScanOptions::default() };
-        let entries = ctx.store.scan(&documents_from(scope, rank, window.after()), options).map_err(failure)?;
+        let place = match skip {
+            0 => census::Place { range: documents_from(scope, rank, window.after()), skip },
+            skip => census::place(&ctx.store, scope.resource_type, skip)?,
+        };
+        let options = ScanOptions { skip: place.skip, limit: limit(wanted), ..ScanOptions::default() };
+        let entries = ctx.store.scan(&place.range, options).map_err(failure)?;
         page.extend(repo::stamp(&ctx.store, scope.resource_type, &entries)?.into_iter().map(|stored| (rank, stored)));
         skip = 0;
     }

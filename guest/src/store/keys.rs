@@ -16,6 +16,7 @@
 //! | `k` digest | such an answer (see `answers`) |
 //! | `k` digest number | a part of its body; the number has 4 bytes, big-endian |
 //! | `n` type | counter: resources of the type |
+//! | `b` type 0 digits prefix | counter: resources of the type whose ids start so; digits is the prefix's length, 1 byte |
 //! | `p` id | the hash of a password |
 //! | `q` | the key that authenticates cursors: 32 random bytes |
 //! | `z` | the tenant's configuration |
@@ -192,6 +193,38 @@ pub fn answer_name(key: &[u8]) -> Option<Digest> {
 /// Counts the resources of a type.
 pub fn resource_count(resource_type: &ResourceType) -> Key {
     join(b'n', &[resource_type.name.as_bytes()])
+}
+
+/// Counts the resources of a type whose ids have this prefix of `length` digits; a shorter id is its own prefix.
+pub fn prefix_count(resource_type: &ResourceType, length: usize, prefix: &str) -> Key {
+    let mut key = prefix_level(resource_type, length);
+    key.extend_from_slice(prefix.as_bytes());
+    key
+}
+
+/// All those counters for prefixes of one length that start with `prefix`, in the order of ids.
+pub fn prefix_counts(resource_type: &ResourceType, length: usize, prefix: &str) -> KeyRange {
+    let mut key = prefix_level(resource_type, length);
+    key.extend_from_slice(prefix.as_bytes());
+    below(key)
+}
+
+/// The prefix that such a key counts.
+pub fn counted_prefix<'k>(resource_type: &ResourceType, key: &'k [u8]) -> &'k str {
+    let at = prefix_level(resource_type, 0).len();
+    key.get(at..).and_then(|prefix| std::str::from_utf8(prefix).ok()).unwrap_or_default()
+}
+
+fn prefix_level(resource_type: &ResourceType, length: usize) -> Key {
+    let mut key = join(b'b', &[resource_type.name.as_bytes(), b""]);
+    // Ids are no longer than `MAX_ID`, so that this is one byte, and never 0, which separates.
+    key.push(u8::try_from(length).unwrap_or(u8::MAX));
+    key
+}
+
+/// The documents of a type from the first whose id starts with `prefix`, or comes after it, on.
+pub fn documents_from(resource_type: &ResourceType, prefix: &str) -> KeyRange {
+    KeyRange { start: document(resource_type, prefix), end: documents(resource_type).end }
 }
 
 /// The key that authenticates cursors.

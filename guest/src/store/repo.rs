@@ -9,7 +9,7 @@ use crate::password::Password;
 use crate::resource::{Object, Resource, Timestamp};
 use crate::schema::{ResourceType, Source, Target, Uniqueness, order};
 
-use super::{Entry, Key, KeyRange, Read, Store, Txn, Value, keys};
+use super::{Entry, Key, KeyRange, Read, Store, Txn, Value, census, keys};
 
 /// A resource with what the store knows of it beyond the document.
 #[derive(Clone, Debug)]
@@ -82,13 +82,13 @@ pub fn write<S: Store>(
         txn.put(keys::alive(&new.id), alive_value(resource_type, &new.attributes));
     }
     if old.is_none() {
-        txn.add(keys::resource_count(resource_type), 1);
+        census::enter(txn, resource_type, &new.id);
     }
     Ok(())
 }
 
 /// Remove a document with everything that hangs on it but its edges.
-pub fn remove<S: Store>(txn: &mut Txn<'_, S>, resource_type: &ResourceType, old: &Resource) {
+pub fn remove<S: Store>(txn: &mut Txn<'_, S>, resource_type: &ResourceType, old: &Resource) -> Result<()> {
     for (_, _, key) in unique_values(resource_type, &old.attributes) {
         txn.delete(key);
     }
@@ -98,7 +98,7 @@ pub fn remove<S: Store>(txn: &mut Txn<'_, S>, resource_type: &ResourceType, old:
     txn.delete(keys::document(resource_type, &old.id));
     txn.delete(keys::alive(&old.id));
     txn.delete(keys::password(&old.id));
-    txn.add(keys::resource_count(resource_type), -1);
+    census::leave(txn, resource_type, &old.id)
 }
 
 /// Store the hash of a resource's password, or remove it. Returns whether that changes anything.
