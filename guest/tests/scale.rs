@@ -134,3 +134,61 @@ fn a_page_far_into_a_list_costs_what_the_first_one_does() {
         assert!(keys < first + 2_500, "startIndex {start} took {keys} keys, the first page {first}");
     }
 }
+
+/// What a search finds, and how many keys it took.
+fn check(host: &Counted, query: &str, total: u64, first: &str, most: u64) {
+    let (page, keys) = cost(host, &format!("/Users?count=10&attributes=userName&{query}"));
+    assert_eq!((&page["totalResults"], &page["Resources"][0]["userName"]), (&json!(total), &json!(first)), "{query}");
+    assert!(keys <= most, "{query} took {keys} keys");
+}
+
+#[test]
+fn a_search_costs_what_it_finds() {
+    let host = users(20_000);
+    let user = |i: usize| format!("user{i:06}@example.com");
+    check(&host, "filter=userName%20eq%20%22USER012345@example.com%22", 1, &user(12_345), 10);
+    let many: Vec<String> = (0..50).map(|i| format!("userName%20eq%20%22{}%22", user(i * 300))).collect();
+    check(&host, &format!("filter={}", many.join("%20or%20")), 50, &user(0), 200);
+    check(&host, "filter=userName%20sw%20%22user0123%22", 100, &user(12_300), 400);
+    check(
+        &host,
+        "filter=userName%20ge%20%22user0123%22%20and%20userName%20lt%20%22user0124%22",
+        100,
+        &user(12_300),
+        700,
+    );
+    // The rarer of two, and the other is tested.
+    check(
+        &host,
+        "filter=displayName%20eq%20%22user%207%22%20and%20userName%20sw%20%22user0123%22",
+        1,
+        &user(12_307),
+        700,
+    );
+    check(&host, "filter=displayName%20eq%20%22User%207%22", 200, &user(7), 300);
+    check(&host, "filter=displayName%20eq%20%22User%207%22&startIndex=101", 200, &user(10_007), 500);
+    // Nearly all match: their number is a count of keys, and the page the first documents.
+    check(&host, "filter=userName%20gt%20%22user000001%22", 19_999, &user(1), 70_000);
+}
+
+#[test]
+fn a_sorted_page_costs_what_it_shows() {
+    let host = users(20_000);
+    let user = |i: usize| format!("user{i:06}@example.com");
+    check(&host, "sortBy=userName", 20_000, &user(0), 100);
+    check(&host, "sortBy=userName&sortOrder=descending", 20_000, &user(19_999), 100);
+    check(&host, "sortBy=meta.lastModified&sortOrder=descending", 20_000, &user(19_992), 100);
+    check(&host, "sortBy=displayName&sortOrder=descending", 20_000, &user(99), 100);
+    check(&host, "sortBy=displayName&sortOrder=descending&startIndex=401", 20_000, &user(97), 1_500);
+    check(&host, "sortBy=externalId", 20_000, &user(0), 100);
+    check(&host, "sortBy=externalId&sortOrder=descending", 20_000, &user(0), 100);
+    // A filter on what the list is sorted by is a part of the same index.
+    check(
+        &host,
+        "sortBy=userName&sortOrder=descending&filter=userName%20sw%20%22user01%22",
+        10_000,
+        &user(19_999),
+        10_200,
+    );
+    check(&host, "sortBy=userName&filter=meta.lastModified%20pr", 20_000, &user(0), 60_000);
+}

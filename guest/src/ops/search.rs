@@ -11,7 +11,7 @@ use crate::schema::ResourceType;
 
 use super::Context;
 use super::cursor::{self, Cursor};
-use super::select::{Budget, Scope, Selection, Window, select};
+use super::select::{Budget, Scope, Search, Selection, Window, select};
 use super::sort::{Place, Sort};
 
 /// One page of the resources of a type that match, and how many match in all.
@@ -55,7 +55,7 @@ fn search<H: Host>(ctx: &mut Context<'_, H>, endpoint: &str, types: &[&ResourceT
     let sorted = ctx.query.sort_by().map(|_| order);
     let (window, index) = window(ctx, endpoint, &scopes, order)?;
     let ctx = &*ctx;
-    let Selection { total, page, next } = select(ctx, &scopes, sorted, &window, Budget::default())?;
+    let Selection { total, page, next } = select(&Search::new(ctx, Budget::default()), &scopes, sorted, &window)?;
     let texts = page.into_iter().map(|(rank, stored)| {
         let Scope { resource_type, projection, .. } = &scopes[rank];
         ctx.text(&ctx.store, resource_type, stored, projection)

@@ -341,13 +341,25 @@ fn unique_values<'t>(resource_type: &'t ResourceType, attributes: &Object) -> Ve
 /// The keys of all secondary indexes that a resource is in.
 fn index_keys(resource_type: &ResourceType, resource: &Resource) -> BTreeSet<Key> {
     let mut found = BTreeSet::new();
-    for target in resource_type.targets().filter(|t| t.leaf().indexed || t.leaf().indexing) {
-        each_text(&resource.attributes, &target, &mut |_, text| {
+    for target in resource_type.targets().filter(|target| resource_type.keeps(target.leaf())) {
+        let mut absent = target.is_single();
+        let mut add = |text: &str| {
             found.insert(keys::index(resource_type, &target, text, &resource.id));
-        });
+            absent = false;
+        };
+        match target.leaf().source {
+            Source::Modified => add(&order::instant(i128::from(resource.modified) * NANOSECONDS)),
+            _ => each_text(&resource.attributes, &target, &mut |_, text| add(text)),
+        }
+        if absent {
+            found.insert(keys::index_absent(resource_type, &target, &resource.id));
+        }
     }
     found
 }
+
+/// In a millisecond.
+const NANOSECONDS: i128 = 1_000_000;
 
 /// All keys of a resource that fall into one of `ranges`: unique values, and entries of secondary indexes.
 pub fn keys_within(resource_type: &ResourceType, resource: &Resource, ranges: &[KeyRange]) -> (Vec<Key>, Vec<Key>) {

@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::compat::Compat;
+use crate::error::{ErrorKind, Result};
 use crate::host::{AuthError, Change, Credentials, Principal, Refusal};
 use crate::http::Request;
+use crate::ops::Context;
 use crate::query::Query;
 use crate::resource::{Object, Resource};
 use crate::schema::REGISTRY;
@@ -74,7 +76,7 @@ fn page(store: &Memory, filter: &str, sort: Option<&str>, window: &Window, budge
     let sort = sort.map(|by| Sort::across(user(), &[user()], by, compat)).transpose()?.flatten();
     let order = sort.is_some().then_some(SortOrder::Ascending);
     let scope = Scope { resource_type: user(), filter: Some(filter), sort, projection: Projection::default_of(user()) };
-    select(&ctx, &[scope], order, window, budget)
+    select(&Search::new(&ctx, budget), &[scope], order, window)
 }
 
 fn ids(selection: &Selection) -> Vec<&str> {
@@ -89,7 +91,7 @@ const INDEX: Window = Window::Index { skip: 0, count: 3 };
 const FIRST: Window = Window::Cursor { after: None, count: 3, total: None };
 
 fn budget(examined: u64, held: usize) -> Budget {
-    Budget { examined, held }
+    Budget { examined, held, ..Budget::default() }
 }
 
 #[test]
