@@ -73,7 +73,7 @@ fn search<H: Host>(ctx: &mut Context<'_, H>, endpoint: &str, types: &[&ResourceT
 }
 
 /// What the query comes to in each type; types in which nothing can match are left out.
-fn scopes<'t, H: Host>(ctx: &mut Context<'_, H>, types: &[&'t ResourceType]) -> Result<Vec<Scope<'t>>> {
+pub(super) fn scopes<'t, H: Host>(ctx: &mut Context<'_, H>, types: &[&'t ResourceType]) -> Result<Vec<Scope<'t>>> {
     let filter = match ctx.query.filter() {
         Some(text) => Some(filter::parse(text, &mut ctx.compat)?),
         None => None,
@@ -101,7 +101,7 @@ fn scopes<'t, H: Host>(ctx: &mut Context<'_, H>, types: &[&'t ResourceType]) -> 
 
 /// The part to show, and the `startIndex` to answer with. Clients that name no method get pages by index, as they always did
 /// (RFC 9865 §2.4).
-fn window<H: Host>(
+pub(super) fn window<H: Host>(
     ctx: &mut Context<'_, H>,
     endpoint: &str,
     scopes: &[Scope<'_>],

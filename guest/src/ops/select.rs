@@ -132,7 +132,7 @@ pub(super) fn select<H: Host>(
 fn everything<H: Host>(search: &Search<'_, '_, H>, scopes: &[Scope<'_>], window: &Window) -> Result<Selection> {
     let store = &search.ctx.store;
     let counts = scopes.iter().map(|scope| census::count(store, scope.resource_type)).collect::<Result<Vec<_>>>()?;
-    search.note(|| json!({ "access": "the documents where the page is", "order": "creation" }));
+    search.note(|| json!({ "access": ["the documents of the page"] }));
     let mut skip = window.skip();
     let mut page = Vec::new();
     for (rank, (scope, count)) in scopes.iter().zip(&counts).enumerate() {
@@ -172,7 +172,7 @@ fn alone<H: Host>(search: &Search<'_, '_, H>, scope: &Scope<'_>, window: &Window
             (None, _) => Some(search.count(&range)?),
             (Some(_), known) => known,
         };
-        search.note(|| json!({ "access": candidates::paths(way), "order": "creation, as in the index" }));
+        search.note(|| json!({ "access": candidates::paths(way) }));
         let start = after.map_or_else(|| range.clone(), |id| keys::after(&range, &keys::index_of(&range, id)));
         let entries = search.keys(&start, window.skip(), limit(window.gathered()), false)?;
         search.read(window.skip());
@@ -191,7 +191,7 @@ fn alone<H: Host>(search: &Search<'_, '_, H>, scope: &Scope<'_>, window: &Window
         return Ok(None);
     }
     let Some(mut found) = candidates::gather(search, ty, way)? else { return Ok(None) };
-    search.note(|| json!({ "access": candidates::paths(way), "order": "creation" }));
+    search.note(|| json!({ "access": candidates::paths(way) }));
     let total = match after {
         None => Some(found.len() as u64),
         Some(_) => window.total(),
@@ -347,7 +347,10 @@ fn walk<H: Host>(
         return Ok(ControlFlow::Continue(()));
     }
     let rest = plan.as_ref().map(|plan| plan.rest(None)).unwrap_or_default();
-    search.note(|| json!({ "access": "every document", "tested": texts(&rest) }));
+    search.note(|| match rest.is_empty() {
+        true => json!({ "access": ["every document"] }),
+        false => json!({ "access": ["every document"], "tested": texts(&rest), "advice": search::advice(scope) }),
+    });
     // What can't be finished isn't begun.
     if all && !window.is_cursor() && census::count(store, ty)? > search.budget.examined {
         return Err(search.too_many(scope));

@@ -15,12 +15,9 @@ use crate::store::repo::Stored;
 use crate::store::{Entry, Key, KeyRange, census, keys};
 
 use super::super::sort::{Place, SortKey};
-use super::candidates::{self, Candidate, Choice, Proof};
+use super::candidates::{self, Candidate, Choice, FEW, Proof};
 use super::search::Search;
 use super::{Scope, Selection, Window, fetch, limit, matches, texts};
-
-/// A way with so few candidates is taken and put in order in memory, rather than following an index past many others.
-const FEW: u64 = 1_024;
 
 /// A page in the order of an index; `None` where none has it, or another way is cheaper.
 pub(super) fn select<H: Host>(
@@ -49,7 +46,11 @@ pub(super) fn select<H: Host>(
     };
     search.note(|| {
         let name = target.name();
-        json!({ "access": format!("the index of {name}, in its order"), "order": "index", "tested": texts(&rest) })
+        let access = match &span {
+            Some(span) => Access::Index(target, span.clone()).to_string(),
+            None => format!("the index of {name}, whole"),
+        };
+        json!({ "access": [access], "order": format!("of the index of {name}"), "tested": texts(&rest) })
     });
     let values = keys::index_span(ty, &target, &Span::ALL);
     let absent = keys::index_span(ty, &target, &Span::Absent);

@@ -16,6 +16,9 @@ use super::search::Search;
 /// Sizes up to which ways are compared. To find the smallest costs in proportion to it, whatever the size of the others.
 const SIZES: [u64; 4] = [64, 1_024, 16_384, 262_144];
 
+/// A way to so few is taken whatever else there is: put in order in memory rather than by following an index past others.
+pub(super) const FEW: u64 = SIZES[1];
+
 /// Of so many resources, one that is found by its key costs as much as all that lie in a row.
 const ROW: u64 = 4;
 
@@ -55,15 +58,18 @@ pub(super) fn choose<'p, 'f, H: Host>(
     if first.is_narrow() {
         return Ok(Choice::Way(first, first.paths.len() as u64));
     }
-    for size in SIZES {
+    // Beyond a few, no way is taken that leads to so many that it is cheaper to read all in a row.
+    let most = census::count(&search.ctx.store, ty)? / ROW;
+    let mut tried = 0;
+    for size in SIZES.map(|size| if size > FEW { size.min(most) } else { size }) {
+        if size <= tried {
+            break;
+        }
+        tried = size;
         for way in &plan.ways {
-            if exceeds(search, ty, way, size)? {
-                continue;
+            if !exceeds(search, ty, way, size)? {
+                return Ok(Choice::Way(way, size));
             }
-            return Ok(match size > SIZES[1] && size > census::count(&search.ctx.store, ty)? / ROW {
-                true => Choice::All,
-                false => Choice::Way(way, size),
-            });
         }
     }
     Ok(Choice::All)

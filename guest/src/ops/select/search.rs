@@ -125,38 +125,12 @@ impl<'a, 'c, H: Host> Search<'a, 'c, H> {
 
     /// 400 tooMany (RFC 7644 §3.12): more work than one request is worth, and what would make it less.
     pub(super) fn too_many(&self, scope: &Scope<'_>) -> ScimError {
-        let Scope { resource_type: ty, filter, .. } = scope;
-        let plan = filter.as_ref().map(|filter| filter::plan(filter, ty));
-        let why = match &plan {
-            None => "to put all of them in order".to_owned(),
-            Some(plan) if plan.ways.is_empty() => {
-                let terms: Vec<String> =
-                    plan.terms.iter().map(|term| format!("`{}`", excerpt(term.to_string()))).collect();
-                format!("since no index answers {}", terms.join(" or "))
-            }
-            Some(plan) => {
-                let paths = plan.ways.iter().filter_map(|way| way.paths.first());
-                let paths: Vec<String> = paths.map(|path| excerpt(path.to_string())).collect();
-                format!("since too many lie in {}", paths.join(", and in "))
-            }
-        };
-        let indexed: Vec<String> = ty.targets().filter(|t| ty.serves(t.leaf())).map(|target| target.name()).collect();
-        let indexed = indexed.join(", ");
-        let narrower = match plan {
-            None => format!("Add a filter on, or sort by, an attribute that is indexed: {indexed}"),
-            Some(_) => format!(
-                "Narrow it by `and` with an indexed attribute of which few have the value: id, {indexed} (with eq, sw, gt, ge, \
-                 lt, le or pr)"
-            ),
-        };
-        ScimError::new(
-            ErrorKind::TooMany,
-            format!(
-                "More than {} resources of type {} would have to be read for this page, {why}. {narrower}; or page with \
-                 `cursor`.",
-                self.budget.examined, ty.name
-            ),
-        )
+        let (examined, ty) = (self.budget.examined, &scope.resource_type.name);
+        let detail = format!(
+            "More than {examined} resources of type {ty} would have to be read for this page. {}",
+            advice(scope)
+        );
+        ScimError::new(ErrorKind::TooMany, detail)
     }
 
     /// 400 tooMany: a page too deep in a list that is put in order in memory.
@@ -170,4 +144,33 @@ impl<'a, 'c, H: Host> Search<'a, 'c, H> {
             ),
         )
     }
+}
+
+/// Why so many resources have to be read for this search, and what would make them fewer.
+pub(super) fn advice(scope: &Scope<'_>) -> String {
+    let Scope { resource_type: ty, filter, .. } = scope;
+    let indexed: Vec<String> = ty.targets().filter(|t| ty.serves(t.leaf())).map(|target| target.name()).collect();
+    let indexed = indexed.join(", ");
+    let Some(filter) = filter else {
+        return format!(
+            "No index has the order that sortBy asks for. Sort by an attribute with one value that is indexed ({indexed}), \
+             add a filter, or leave out sortBy."
+        );
+    };
+    let plan = filter::plan(filter, ty);
+    let why = match plan.ways.as_slice() {
+        [] => {
+            let terms: Vec<String> = plan.terms.iter().map(|term| format!("`{}`", excerpt(term))).collect();
+            format!("No index answers {}", terms.join(" or "))
+        }
+        ways => {
+            let accesses = ways.iter().filter_map(|way| way.paths.first());
+            let accesses: Vec<String> = accesses.map(excerpt).collect();
+            format!("Too many lie in {}", accesses.join(", and in "))
+        }
+    };
+    format!(
+        "{why}. Narrow the filter by `and` with a value that few have of an attribute that is indexed (id, {indexed}; by eq, \
+         sw, gt, ge, lt, le or pr), have an attribute of the tenant's own schemas `indexed`, or page with `cursor`."
+    )
 }

@@ -21,7 +21,7 @@ pub(super) fn select<H: Host>(
     order: SortOrder,
     window: &Window,
 ) -> Result<Selection> {
-    search.note(|| json!({ "order": "put in order in memory" }));
+    search.note(|| json!({ "order": "sorted in memory" }));
     let skip = usize::try_from(window.skip()).unwrap_or(usize::MAX);
     let wanted = skip.saturating_add(window.gathered());
     let mut smallest: BinaryHeap<Place> = BinaryHeap::new();
