@@ -21,7 +21,7 @@ const REQUESTS: u32 = 1000;
 /// How long an instance is kept for nothing.
 const IDLE: Duration = Duration::from_secs(30);
 /// Bytes of memory above which an instance is not kept: memory grows with the largest request, and never shrinks.
-const MEMORY: usize = 4 * 1024 * 1024;
+const MEMORY: usize = 2 * 1024 * 1024;
 
 /// An instance, and what it takes to call it.
 pub(crate) struct Kept {
