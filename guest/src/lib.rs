@@ -25,6 +25,7 @@ pub mod limits;
 pub mod ops;
 pub mod password;
 pub mod patch;
+pub mod precis;
 pub mod project;
 pub mod query;
 pub mod render;
