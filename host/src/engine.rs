@@ -8,6 +8,7 @@ use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
 
 use crate::bindings::ProviderPre;
+use crate::code_cache::CodeCache;
 use crate::error::{Error, Result};
 use crate::instance::{self, Imports, Instance};
 
@@ -58,10 +59,19 @@ pub struct Engine {
 impl Engine {
     /// Compiles the component.
     pub fn new(component: &[u8], config: Config) -> Result<Self> {
+        Self::build(component, config, None)
+    }
+
+    /// The same with a cache, so that it is compiled at the first start only.
+    pub fn cached(component: &[u8], config: Config, cache: &CodeCache) -> Result<Self> {
+        Self::build(component, config, Some(cache))
+    }
+
+    fn build(component: &[u8], config: Config, cache: Option<&CodeCache>) -> Result<Self> {
         const WORLD: &str = "scimwell:provider/provider@0.1.0";
         let runtime = Runtime::new(config)?;
         let provider = runtime
-            .instantiate_pre(component)
+            .instantiate_pre(component, cache)
             .and_then(ProviderPre::new)
             .map_err(|source| Error::Component { world: WORLD, source })?;
         Ok(Self { runtime, provider })
@@ -94,8 +104,15 @@ impl Runtime {
         Ok(Self { wasm, config, permits })
     }
 
-    pub(crate) fn instantiate_pre(&self, component: &[u8]) -> wasmtime::Result<InstancePre<Instance>> {
-        let component = Component::from_binary(&self.wasm, component)?;
+    pub(crate) fn instantiate_pre(
+        &self,
+        component: &[u8],
+        cache: Option<&CodeCache>,
+    ) -> wasmtime::Result<InstancePre<Instance>> {
+        let component = match cache {
+            Some(cache) => cache.component(&self.wasm, component)?,
+            None => Component::from_binary(&self.wasm, component)?,
+        };
         let mut linker = Linker::new(&self.wasm);
         instance::add_to_linker(&mut linker)?;
         linker.instantiate_pre(&component)

@@ -22,6 +22,7 @@
 
 pub mod authenticator;
 mod bindings;
+mod code_cache;
 #[cfg(feature = "server")]
 pub mod command;
 mod datetime;
@@ -40,6 +41,7 @@ pub mod tenants;
 pub mod tokens;
 mod wasi_http;
 
+pub use code_cache::CodeCache;
 pub use engine::{Config, Engine};
 pub use error::{Error, Result};
 pub use metrics::Metrics;

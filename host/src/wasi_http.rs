@@ -38,7 +38,7 @@ impl ServiceComponent {
         const WORLD: &str = "scimwell:service/service@0.1.0";
         let runtime = Runtime::new(config)?;
         let proxy = runtime
-            .instantiate_pre(component)
+            .instantiate_pre(component, None)
             .and_then(ProxyPre::new)
             .map_err(|source| Error::Component { world: WORLD, source })?;
         let metrics = Arc::new(Metrics::default());

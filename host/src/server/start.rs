@@ -23,7 +23,7 @@ use crate::policy::AllowAll;
 use crate::service::ScimService;
 use crate::storage::{Memory, Storage};
 use crate::tokens::{DevToken, Either, StaticToken, StoredTokens};
-use crate::{Config, Engine, Provider, tenants, tokens};
+use crate::{CodeCache, Config, Engine, Provider, tenants, tokens};
 
 /// The component that `cargo xtask build` embeds; empty in a build without.
 static COMPONENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/component.wasm"));
@@ -87,7 +87,7 @@ where
     };
 }
 
-/// Compiles the component: the one of this file, or the embedded one.
+/// The component made ready to run: the one of this file, or the embedded one. Compiled at its first start, loaded later.
 pub(crate) fn compile(file: Option<&Path>, timeout: Duration) -> Result<Engine, StartError> {
     let started = Instant::now();
     let component = match file {
@@ -96,8 +96,11 @@ pub(crate) fn compile(file: Option<&Path>, timeout: Duration) -> Result<Engine, 
         None => Cow::Borrowed(COMPONENT),
     };
     let config = Config { timeout, ..Config::default() };
-    let engine = Engine::new(&component, config)?;
-    tracing::info!(bytes = component.len(), milliseconds = started.elapsed().as_millis(), "component compiled");
+    let engine = match CodeCache::of_user() {
+        Some(cache) => Engine::cached(&component, config, &cache)?,
+        None => Engine::new(&component, config)?,
+    };
+    tracing::info!(bytes = component.len(), milliseconds = started.elapsed().as_millis(), "component ready");
     Ok(engine)
 }
 
