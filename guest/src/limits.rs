@@ -31,6 +31,8 @@ pub const SKIP_SCAN: u32 = 200;
 /// Resources tested against a filter, or sorted, for one page. Beyond it an index page is 400 tooMany and a cursor page
 /// ends early.
 pub const SEARCH_EXAMINED: u64 = 250_000;
+/// Resources tested after which the first page of a traversal by cursor, once it is full, goes without the total.
+pub const COUNTED: u64 = 10_000;
 /// Keys of indexes and edges read to find the candidates of one page. Beyond it the same happens.
 pub const SEARCH_KEYS: u64 = 500_000;
 /// Sort keys held for one page: `startIndex` reaches this far into a sorted list.
