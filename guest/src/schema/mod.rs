@@ -34,6 +34,11 @@ impl<'s> Target<'s> {
         self.sub.unwrap_or(self.attribute)
     }
 
+    /// Whether a resource has one value of it at most.
+    pub fn is_single(&self) -> bool {
+        !self.attribute.multi_valued && !self.leaf().multi_valued
+    }
+
     /// Whether the store keeps its values unique. Ids are unique by how they are made.
     pub fn is_unique(&self) -> bool {
         self.leaf().uniqueness != Uniqueness::None && self.leaf().mutability != Mutability::ReadOnly
