@@ -84,6 +84,8 @@ pub enum CommandError {
         /// The option that permits it.
         unless: &'static str,
     },
+    /// A directory that a restore would replace.
+    NotEmpty(PathBuf),
     /// The checkpoint of an import that this one can't go on from.
     Checkpoint {
         /// The checkpoint.
@@ -184,6 +186,11 @@ impl fmt::Display for CommandError {
             Self::Exists { path, unless } => {
                 write!(f, "{} is there already; {unless} replaces it", path.display())
             }
+            Self::NotEmpty(path) => write!(
+                f,
+                "{} is not empty; name another directory with --data DIR, or let its data be replaced with --replace",
+                path.display()
+            ),
             Self::Checkpoint { path, reason } => write!(
                 f,
                 "{}: {reason}; --restart forgets it and imports the whole file",

@@ -136,7 +136,9 @@ impl fmt::Display for BackupError {
         match self {
             Self::NoBackup => f.write_str("this is no backup of scimwell, or one of a later version"),
             Self::CutOff => f.write_str("the backup is cut off before its end; nothing can be restored from it"),
-            Self::Damaged => f.write_str("the backup is damaged: its checksum does not hold; nothing can be restored from it"),
+            Self::Damaged => {
+                f.write_str("the backup is damaged: its checksum does not hold; nothing can be restored from it")
+            }
             Self::Longer => f.write_str("something follows the end of the backup; nothing can be restored from it"),
             Self::Read(error) => write!(f, "the backup can't be read: {error}"),
         }

@@ -17,11 +17,7 @@ use crate::command::{CommandError, Place};
 use crate::storage::backup::{Reader, Stream};
 
 /// Runs the command.
-pub(in crate::command) async fn run(
-    options: BackupOptions,
-    place: &Place,
-    output: Output,
-) -> Result<(), CommandError> {
+pub(in crate::command) async fn run(options: BackupOptions, place: &Place, output: Output) -> Result<(), CommandError> {
     let began = Instant::now();
     let target = Target::open(place, false).await?;
     let (part, mut file) = create_part(&options.file, options.force)?;

@@ -234,19 +234,20 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
-    /// Of an import that was cut off, if there is one; it must be of the same input and into the same place.
+    /// Of an import that was cut off, if there is one. It must be of the same input and into the same place: another one would
+    /// do again, or leave out, what that one did.
     pub(super) fn resume(input: &Path, into: &str) -> Result<Option<(Self, Head, State)>, CommandError> {
         let path = path(input);
         let unfit = |reason: String| CommandError::Checkpoint { path: path.clone(), reason };
         let Some((head, state, length)) = read(&path)? else { return Ok(None) };
-        if state.finished {
-            return Err(unfit("this file was imported to its end".to_owned()));
-        }
-        if head.into != into {
-            return Err(unfit(format!("this file was being imported into {}", head.into)));
-        }
-        if (head.bytes, head.sha256.clone()) != fingerprint(input)? {
-            return Err(unfit("the file has changed since".to_owned()));
+        let same = (head.bytes, head.sha256.clone()) == fingerprint(input)?;
+        match (state.finished, head.into == into, same) {
+            (true, true, true) => return Err(unfit("this file was imported to its end".to_owned())),
+            // What was finished is no reason not to import something else.
+            (true, ..) => return Ok(None),
+            (false, false, _) => return Err(unfit(format!("this file was being imported into {}", head.into))),
+            (false, true, false) => return Err(unfit("the file has changed since its import began".to_owned())),
+            (false, true, true) => {}
         }
         let failed = |source| CommandError::Write { path: path.clone(), source };
         let mut log = private().open(&path).map_err(failed)?;
@@ -447,6 +448,9 @@ mod tests {
         assert_eq!(std::fs::read_to_string(rejects).unwrap().lines().count(), 1);
         assert_eq!(ids_of(&path(&input)).unwrap().get("u").as_deref(), Some(A));
         check_unfit(&input, "x", "to its end");
+        assert!(Checkpoint::resume(&input, "y").unwrap().is_none());
+        std::fs::write(&input, "{}{}\n").unwrap();
+        assert!(Checkpoint::resume(&input, "x").unwrap().is_none());
     }
 
     #[track_caller]

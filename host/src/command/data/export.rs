@@ -39,11 +39,7 @@ struct Page {
 }
 
 /// Runs the command.
-pub(in crate::command) async fn run(
-    options: ExportOptions,
-    place: &Place,
-    output: Output,
-) -> Result<(), CommandError> {
+pub(in crate::command) async fn run(options: ExportOptions, place: &Place, output: Output) -> Result<(), CommandError> {
     let began = Instant::now();
     let scim = Arc::new(Scim::open(place, options.tenant.as_deref()).await?);
     let shapes = Arc::new(Shapes::read(&scim).await?);
@@ -104,7 +100,8 @@ fn selected(options: &ExportOptions, shapes: &Shapes, csv: bool) -> Result<Vec<u
 fn columns(options: &ExportOptions, shape: &Shape) -> Result<Vec<(String, Path)>, CommandError> {
     let failed = |reason| CommandError::Option { option: "--columns", reason };
     let Some(text) = &options.columns else {
-        let reason = "CSV needs to know its columns: --columns 'userName,name.familyName,emails[type eq \"work\"].value'";
+        let reason =
+            "CSV needs to know its columns: --columns 'userName,name.familyName,emails[type eq \"work\"].value'";
         return Err(failed(reason.to_owned()));
     };
     let column = |text: String| match Path::parse(&text, shape) {
@@ -197,10 +194,11 @@ impl Walk {
         bar: &ProgressBar,
     ) -> Result<(), CommandError> {
         let mut waiting: VecDeque<(Map<String, Value>, JoinHandle<Result<Lists, CommandError>>)> = VecDeque::new();
-        let lists = !self.shape().links.is_empty() && self.columns.as_ref().is_none_or(|columns| {
-            let links = &self.shape().links;
-            columns.iter().any(|(_, path)| links.iter().any(|link| path.core_attribute() == Some(link)))
-        });
+        let lists = !self.shape().links.is_empty()
+            && self.columns.as_ref().is_none_or(|columns| {
+                let links = &self.shape().links;
+                columns.iter().any(|(_, path)| links.iter().any(|link| path.core_attribute() == Some(link)))
+            });
         let mut resources = resources.into_iter();
         loop {
             let next = resources.next();

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use tokio::task::JoinSet;
 
 use super::checkpoint::{self, Checkpoint, Counts, Head, Ids, Linked, SYNC_STEPS, State, place, position};
@@ -16,11 +16,11 @@ use super::link::{self, Links};
 use super::load::{self, Batch};
 use super::options::{ImportOptions, OnConflict};
 use super::path::Path;
+use super::progress;
 use super::record::{Columns, Reject};
 use super::scim::Scim;
 use super::shape::Shapes;
 use super::source::{Format, Item, Position, Source};
-use super::progress;
 use crate::command::output::Output;
 use crate::command::{CommandError, Place};
 
@@ -62,6 +62,14 @@ impl Import {
         found.or_else(|| self.other_ids.iter().find_map(|ids| ids.get(name)))
     }
 
+    /// The type of a resource, by what it says of itself; that of --type where it says nothing.
+    pub(super) fn shape_of(&self, resource: &Map<String, Value>) -> Option<usize> {
+        let found = self.shapes.of(resource);
+        let silent = resource.get("meta").is_none_or(|meta| meta["resourceType"].is_null())
+            && resource.get("schemas").and_then(Value::as_array).is_none_or(Vec::is_empty);
+        found.or(self.default_shape.filter(|_| silent))
+    }
+
     /// Takes a resource for a record of the file; false where another record has it.
     pub(super) fn claim(&self, id: &str) -> bool {
         let number = checkpoint::id_number(id);
@@ -81,11 +89,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Runs the command.
-pub(in crate::command) async fn run(
-    options: ImportOptions,
-    place: &Place,
-    output: Output,
-) -> Result<(), CommandError> {
+pub(in crate::command) async fn run(options: ImportOptions, place: &Place, output: Output) -> Result<(), CommandError> {
     let began = Instant::now();
     let scim = Scim::open(place, options.tenant.as_deref()).await?;
     let shapes = Shapes::read(&scim).await?;
@@ -324,7 +328,8 @@ impl Running {
             let from = to_do.front().copied();
             while batch.len() < LINK_BATCH && bytes < BATCH_BYTES {
                 // Numbers that follow each other, so that they are noted as one.
-                let Some(number) = to_do.pop_front_if(|next| from.is_some_and(|from| *next == from + batch.len())) else {
+                let Some(number) = to_do.pop_front_if(|next| from.is_some_and(|from| *next == from + batch.len()))
+                else {
                     break;
                 };
                 let (at, which) = later[number];

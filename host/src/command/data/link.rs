@@ -39,7 +39,7 @@ impl Links {
     pub(super) fn of(import: &Import, item: &Item, which: usize) -> Option<Self> {
         let record = records(item, &import.shapes, import.columns.as_ref()).into_iter().nth(which)?.ok()?;
         let id = import.id_of(&record.name)?;
-        let shape = import.shapes.of(&record.attributes).or(import.default_shape)?;
+        let shape = import.shape_of(&record.attributes)?;
         Some(Self { record, shape, id })
     }
 }
@@ -65,7 +65,9 @@ pub(super) async fn write(import: &Import, links: &Links) -> Result<Vec<Reject>,
         for one in listed {
             match resolve(import, one).await? {
                 Resolved::To(id) => ids.push((one.as_str(), id)),
-                Resolved::Nothing => rejects.push(links.unresolved(name, one, "is the id, userName or externalId of no resource")),
+                Resolved::Nothing => {
+                    rejects.push(links.unresolved(name, one, "is the id, userName or externalId of no resource"))
+                }
                 Resolved::Several => rejects.push(links.unresolved(name, one, "is what several resources are called")),
             }
         }
@@ -203,8 +205,7 @@ mod tests {
     fn what_members_may_be_called() {
         let named = named_by(&shapes().0);
         let named: Vec<_> = named.iter().map(|(number, name)| (*number, name.as_str())).collect();
-        let expect =
-            [(0, "id"), (1, "id"), (0, "userName"), (0, "externalId"), (1, "externalId"), (1, "displayName")];
+        let expect = [(0, "id"), (1, "id"), (0, "userName"), (0, "externalId"), (1, "externalId"), (1, "displayName")];
         assert_eq!(named, expect);
     }
 }

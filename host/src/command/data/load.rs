@@ -84,10 +84,10 @@ pub(super) async fn load(import: &Import, items: &[Item], recheck: bool) -> Resu
 
 /// What is sent of a record: without what is the server's own, and with the ids of this server.
 fn draft(import: &Import, record: Record, at: (Place, usize)) -> Result<Draft, Reject> {
-    let Some(shape) = import.shapes.of(&record.attributes).or(import.default_shape) else {
+    let Some(shape) = import.shape_of(&record.attributes) else {
         let detail = format!(
-            "The record tells no resource type: neither `meta.resourceType` nor `schemas` names one of {}. Add one, or say \
-             --type.",
+            "The record is of no resource type that there is: neither its `meta.resourceType` nor its `schemas` names one of \
+             {}. Define the type first, or leave both out and say --type.",
             import.shapes.names()
         );
         return Err(Reject::new(record.line, "invalidValue", &detail, record.shown()));
@@ -227,12 +227,7 @@ async fn holder(import: &Import, draft: &Draft, recheck: bool) -> Result<Option<
     Ok(None)
 }
 
-async fn search(
-    import: &Import,
-    shape: &Shape,
-    filter: &str,
-    recheck: bool,
-) -> Result<Vec<Found>, CommandError> {
+async fn search(import: &Import, shape: &Shape, filter: &str, recheck: bool) -> Result<Vec<Found>, CommandError> {
     let target = format!("{}?attributes=meta.created&filter={filter}", shape.endpoint);
     let reply = import.scim.send("GET", &target, &[], Bytes::new()).await?;
     if !reply.is_success() {
@@ -298,9 +293,8 @@ async fn send_all(
 }
 
 async fn send(import: &Import, part: &[Operation]) -> Result<Reply, CommandError> {
-    let mut body = String::from(
-        "{\"schemas\":[\"urn:ietf:params:scim:api:messages:2.0:BulkRequest\"],\"Operations\":[",
-    );
+    let mut body =
+        String::from("{\"schemas\":[\"urn:ietf:params:scim:api:messages:2.0:BulkRequest\"],\"Operations\":[");
     for (number, operation) in part.iter().enumerate() {
         if number > 0 {
             body.push(',');
@@ -342,7 +336,8 @@ fn take(
                 done(import, batch, &operation.draft, id, created);
             }
             200..300 => {
-                let reason = format!("a resource was created, but its location {:?} ends in no UUID", outcome["location"]);
+                let reason =
+                    format!("a resource was created, but its location {:?} ends in no UUID", outcome["location"]);
                 return Err(unexpected(&import.scim.place, &reason));
             }
             409 if outcome["response"]["scimType"] == "uniqueness" => {

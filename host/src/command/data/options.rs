@@ -71,7 +71,7 @@ pub struct ImportOptions {
     #[arg(long, value_name = "FILE")]
     pub ids: Vec<PathBuf>,
     /// Resources in one request, and one commit.
-    #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub batch: u32,
     /// Requests at once.
     #[arg(long, value_name = "NUMBER", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=64))]

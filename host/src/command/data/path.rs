@@ -197,9 +197,8 @@ fn schema_of<'t>(text: &'t str, shape: &Shape) -> Result<(Option<String>, &'t st
 
 /// `type eq "work" and primary eq true].value`, read up to what follows the bracket.
 fn selection<'t>(text: &'t str, attribute: &Attribute) -> Result<(Vec<(String, String)>, &'t str), String> {
-    let expected = || {
-        format!("in `[…]` expected comparisons by `eq`, joined by `and`: `{}[type eq \"work\"]`", attribute.name)
-    };
+    let expected =
+        || format!("in `[…]` expected comparisons by `eq`, joined by `and`: `{}[type eq \"work\"]`", attribute.name);
     let mut selected = Vec::new();
     let mut rest = text;
     loop {
@@ -270,7 +269,11 @@ mod tests {
         check("name.familyName", "Lee", &json!({ "name": { "familyName": "Lee" } }));
         check("emails[type eq \"work\"].value", "a@b", &json!({ "emails": [{ "type": "work", "value": "a@b" }] }));
         check("emails", "a@b;c@d", &json!({ "emails": [{ "value": "a@b" }, { "value": "c@d" }] }));
-        check("emails[type eq \"a]\\\"b\" and value eq \"x\"].value", "x", &json!({ "emails": [{ "type": "a]\"b", "value": "x" }] }));
+        check(
+            "emails[type eq \"a]\\\"b\" and value eq \"x\"].value",
+            "x",
+            &json!({ "emails": [{ "type": "a]\"b", "value": "x" }] }),
+        );
         let urn = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
         check(&format!("{urn}:department"), "R&D", &json!({ urn: { "department": "R&D" } }));
         check(&format!("{urn}:manager.value"), "m", &json!({ urn: { "manager": { "value": "m" } } }));

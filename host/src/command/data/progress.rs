@@ -28,7 +28,9 @@ mod tests {
 
     #[test]
     fn templates_are_understood() {
-        for template in ["{prefix} {wide_bar} {bytes}/{total_bytes} {msg} {eta}", "{spinner} {prefix} {human_pos} {msg} {elapsed}"] {
+        for template in
+            ["{prefix} {wide_bar} {bytes}/{total_bytes} {msg} {eta}", "{spinner} {prefix} {human_pos} {msg} {elapsed}"]
+        {
             assert!(ProgressStyle::with_template(template).is_ok());
         }
     }

@@ -76,7 +76,12 @@ pub(super) fn records(item: &Item, shapes: &Shapes, columns: Option<&Columns>) -
             vec![Err(Reject::new(line, "invalidSyntax", "This row has no columns.", json!(cells)))]
         }
         (Content::Broken { text, reason }, _) => {
-            vec![Err(Reject::new(line, "invalidSyntax", &format!("This can't be read: {reason}."), text.as_str().into()))]
+            vec![Err(Reject::new(
+                line,
+                "invalidSyntax",
+                &format!("This can't be read: {reason}."),
+                text.as_str().into(),
+            ))]
         }
     }
 }
@@ -84,7 +89,11 @@ pub(super) fn records(item: &Item, shapes: &Shapes, columns: Option<&Columns>) -
 fn row(line: u64, cells: &[String], shapes: &Shapes, columns: &Columns) -> Result<Record, Reject> {
     let refuse = |detail: String| Reject::new(line, "invalidValue", &detail, json!(cells));
     if cells.len() != columns.paths.len() {
-        return Err(refuse(format!("The row has {} cells, and there are {} columns.", cells.len(), columns.paths.len())));
+        return Err(refuse(format!(
+            "The row has {} cells, and there are {} columns.",
+            cells.len(),
+            columns.paths.len()
+        )));
     }
     let shape = &shapes.0[columns.shape];
     let mut attributes = Map::from_iter([("schemas".to_owned(), Value::Null)]);

@@ -25,12 +25,10 @@ pub(in crate::command) fn run(options: &RestoreOptions, output: Output) -> Resul
     let unfit = |reason: String| CommandError::Backup { path: options.file.clone(), reason };
     let count = if options.verify {
         let mut records = records;
-        records
-            .try_fold(0_u64, |count, record| record.map(|_| count + 1))
-            .map_err(|error| unfit(error.to_string()))?
+        records.try_fold(0_u64, |count, record| record.map(|_| count + 1)).map_err(|error| unfit(error.to_string()))?
     } else {
         Redb::restore(&options.data, records, options.replace).map_err(|error| match error {
-            RestoreError::NotEmpty(path) => CommandError::Exists { path, unless: "--replace" },
+            RestoreError::NotEmpty(path) => CommandError::NotEmpty(path),
             RestoreError::Records(error) => unfit(error.to_string()),
             RestoreError::Store(StoreError::InUse(_)) => CommandError::InUse { directory: options.data.clone() },
             RestoreError::Store(source) => {

@@ -132,10 +132,13 @@ impl Scim {
                 Ok(Reply { status: response.status, body: response.body.into(), retry_after })
             }
             Via::Server { client, base, idle } => {
-                let kept = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-                let mut connection = match kept.filter(|connection| !connection.is_closed()) {
-                    Some(connection) => connection,
-                    None => client.connect().await?,
+                let mut connection = loop {
+                    let kept = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+                    let Some(mut kept) = kept else { break client.connect().await? };
+                    // One that the server has closed meanwhile is never ready again.
+                    if kept.ready().await.is_ok() {
+                        break kept;
+                    }
                 };
                 let headers: Vec<_> = headers.iter().copied().chain([("content-type", MEDIA_TYPE)]).collect();
                 let path = format!("{base}{target}");

@@ -197,7 +197,8 @@ impl Shape {
             }));
         }
         let read_only = core.attributes.iter().filter(|attribute| attribute.is_read_only());
-        let read_only = ["id", "meta"].map(str::to_owned).into_iter().chain(read_only.map(|a| a.name.clone())).collect();
+        let read_only =
+            ["id", "meta"].map(str::to_owned).into_iter().chain(read_only.map(|a| a.name.clone())).collect();
         let required = core.attributes.iter().filter(|a| a.required && a.kind == "string" && !a.multi_valued);
         let required = required.map(|attribute| attribute.name.clone()).collect();
         Self { name, endpoint, core, extensions, read_only, unique, required, links, references }

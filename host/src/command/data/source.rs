@@ -74,7 +74,9 @@ enum Kind {
     Lines,
     /// JSON values, however they are laid out; the brackets and commas of an array around them are passed over.
     Values,
-    Csv { delimiter: u8 },
+    Csv {
+        delimiter: u8,
+    },
 }
 
 impl Source {
@@ -217,8 +219,7 @@ impl Source {
         loop {
             let input = self.input.fill_buf()?;
             let at_end = input.is_empty();
-            let (result, read, wrote, more) =
-                reader.read_record(input, &mut cells[written..], &mut ends[ended..]);
+            let (result, read, wrote, more) = reader.read_record(input, &mut cells[written..], &mut ends[ended..]);
             raw.extend_from_slice(&input[..read]);
             self.input.consume(read);
             written += wrote;
@@ -317,7 +318,11 @@ mod tests {
 
     #[test]
     fn lines() {
-        check("{\"a\":1}\n\n  {\"a\":2}\r\n{oops\n{\"a\":3}", json, &["1:{\"a\":1}", "3:{\"a\":2}", "4:{oops", "5:{\"a\":3}"]);
+        check(
+            "{\"a\":1}\n\n  {\"a\":2}\r\n{oops\n{\"a\":3}",
+            json,
+            &["1:{\"a\":1}", "3:{\"a\":2}", "4:{oops", "5:{\"a\":3}"],
+        );
         check("\u{feff}{}\n{}\n", json, &["1:{}", "2:{}"]);
         check("{oops\n{}\n", json, &["1:{oops", "2:{}"]);
         check("", json, &[]);
@@ -335,6 +340,10 @@ mod tests {
         check("a,b\n1,2\n\n\"x\n,\",\"\"\"\"\n3,4", csv, &["2:1|2", "4:x\n,|\"", "6:3|4"]);
         check("a,b\r\n1,2\r\n3,4\r\n", csv, &["2:1|2", "3:3|4"]);
         check("\u{feff}a,b\n1\n", csv, &["2:1"]);
-        check(&format!("a,b\n{},{}\n", "x".repeat(9000), ",".repeat(200)), csv, &[&format!("2:{}|{}", "x".repeat(9000), "|".repeat(200))]);
+        check(
+            &format!("a,b\n{},{}\n", "x".repeat(9000), ",".repeat(200)),
+            csv,
+            &[&format!("2:{}|{}", "x".repeat(9000), "|".repeat(200))],
+        );
     }
 }

@@ -63,7 +63,8 @@ impl Admin {
             Err((refusal, caller)) => return refuse(refusal, caller),
         };
         if !is_operator(&caller) {
-            let detail = "A backup holds all tenants; it needs a token of the tenant `default` with the permission `admin`.";
+            let detail =
+                "A backup holds all tenants; it needs a token of the tenant `default` with the permission `admin`.";
             return refuse(Response::error(403, detail), Some(caller));
         }
         let stream = match self.storage.snapshot() {

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use redb::backends::FileBackend;
 use redb::{Database, Range, ReadableTable};
 
-use super::{FILE, KEYS, Keys, Redb, SEQUENCES, StoreError, View, create_directory, create_file, failed, sync_directory};
+use super::{
+    FILE, KEYS, Keys, Redb, SEQUENCES, StoreError, View, create_directory, create_file, failed, sync_directory,
+};
 use crate::storage::backup::{Record, Snapshot};
 
 /// What a database that was replaced is called.
