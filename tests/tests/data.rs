@@ -52,7 +52,7 @@ fn lines(path: &Path) -> Vec<Value> {
 }
 
 fn write(path: &Path, records: &[Value]) {
-    fs::write(path, records.iter().map(|record| format!("{record}\n")).collect::<String>()).unwrap();
+    fs::write(path, records.iter().map(|record| record.to_string() + "\n").collect::<String>()).unwrap();
 }
 
 fn rejects(input: &Path) -> PathBuf {
@@ -64,7 +64,7 @@ fn company(users: usize) -> Vec<Value> {
     let user = |n: usize| {
         json!({
             "schemas": [USER, ENTERPRISE], "id": format!("old-{n}"), "userName": format!("user{n}"),
-            "externalId": format!("e{n}"), "active": n % 3 > 0, "name": { "familyName": format!("Ünï\n{n}") },
+            "externalId": format!("e{n}"), "active": !n.is_multiple_of(3), "name": { "familyName": format!("Ünï\n{n}") },
             "emails": [{ "value": format!("user{n}@example.com"), "type": "work", "primary": true }],
             ENTERPRISE: { "department": "R&D", "manager": { "value": format!("old-{}", (n * 7 + 3) % users) } },
             "groups": [{ "value": "left out", "display": "the server's own" }],

@@ -180,7 +180,9 @@ impl fmt::Display for CommandError {
             Self::Answer { url, reason } => write!(f, "{url} does not answer as scimwell does: {reason}; see --server"),
             Self::Setting(text) => write!(f, "{text:?} is no setting: expected KEY=VALUE, as in passwords=true"),
             Self::File { path, source } => write!(f, "cannot read {}: {source}", path.display()),
-            Self::Document { path, reason } => write!(f, "{}: {reason}", path.display()),
+            Self::Document { path, reason } | Self::Backup { path, reason } => {
+                write!(f, "{}: {reason}", path.display())
+            }
             Self::Option { option, reason } => write!(f, "{option}: {reason}"),
             Self::Write { path, source } => write!(f, "cannot write {}: {source}", path.display()),
             Self::Exists { path, unless } => {
@@ -202,7 +204,6 @@ impl fmt::Display for CommandError {
             Self::NoBackup => {
                 f.write_str("this storage has no backup of its own; for PostgreSQL use pg_dump")
             }
-            Self::Backup { path, reason } => write!(f, "{}: {reason}", path.display()),
             Self::Start(source) => source.fmt(f),
             Self::Output(source) => write!(f, "cannot write to standard output: {source}"),
         }

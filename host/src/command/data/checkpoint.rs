@@ -17,6 +17,8 @@ use crate::command::CommandError;
 
 /// Bytes at the start of the input by which it is known again, with its length.
 const FINGERPRINT_BYTES: u64 = 1024 * 1024;
+/// What is behind the input's name in that of the rejects.
+const REJECTS: &str = ".rejects.ndjson";
 /// Steps between two that are synced to the disk.
 pub(super) const SYNC_STEPS: usize = 64;
 
@@ -38,6 +40,8 @@ pub(super) struct Head {
     pub(super) existing: Vec<String>,
     /// Batches that were under way at once.
     pub(super) jobs: usize,
+    /// Items in each of them at most.
+    pub(super) batch: usize,
 }
 
 /// A line.
@@ -223,7 +227,7 @@ fn beside(input: &Path, ending: &str) -> PathBuf {
 impl Checkpoint {
     /// Of a new import.
     pub(super) fn begin(input: &Path, head: &Head, dry_run: bool) -> Result<Self, CommandError> {
-        let rejects = Rejects::open(input, 0)?;
+        let rejects = Rejects::open(input, if dry_run { ".dry-run.rejects.ndjson" } else { REJECTS }, 0)?;
         let mut checkpoint = Self { log: None, rejects, steps: 0 };
         if !dry_run {
             let path = path(input);
@@ -254,7 +258,7 @@ impl Checkpoint {
         // A line that was being written is done again.
         log.set_len(length).map_err(failed)?;
         log.seek(SeekFrom::End(0)).map_err(failed)?;
-        let rejects = Rejects::open(input, state.rejects)?;
+        let rejects = Rejects::open(input, REJECTS, state.rejects)?;
         Ok(Some((Self { log: Some(log), rejects, steps: 0 }, head, state)))
     }
 
@@ -337,13 +341,22 @@ fn fingerprint(path: &Path) -> Result<(u64, String), CommandError> {
 
 impl Head {
     /// Of an import that begins now.
-    pub(super) fn new(input: &Path, into: &str, existing: Vec<String>, jobs: usize) -> Result<Self, CommandError> {
+    pub(super) fn new(input: &Path, into: &str, existing: Vec<String>) -> Result<Self, CommandError> {
         let (bytes, sha256) = fingerprint(input)?;
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(|error| CommandError::Output(io::Error::other(error.to_string())))?;
         let started = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let started = started.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
-        Ok(Self { bytes, sha256, into: into.to_owned(), started, import: super::hex(&random), existing, jobs })
+        Ok(Self {
+            bytes,
+            sha256,
+            into: into.to_owned(),
+            started,
+            import: super::hex(&random),
+            existing,
+            jobs: 0,
+            batch: 0,
+        })
     }
 }
 
@@ -365,16 +378,21 @@ struct Rejects {
 
 impl Rejects {
     /// Cut to what was written when the checkpoint was: what came after it comes again.
-    fn open(input: &Path, length: u64) -> Result<Self, CommandError> {
-        let path = beside(input, ".rejects.ndjson");
+    fn open(input: &Path, ending: &str, length: u64) -> Result<Self, CommandError> {
+        let path = beside(input, ending);
         let failed = |source| CommandError::Write { path: path.clone(), source };
+        let mut length = length;
         let file = match private().open(&path) {
             Ok(mut file) => {
+                length = length.min(file.metadata().map_err(failed)?.len());
                 file.set_len(length).map_err(failed)?;
                 file.seek(SeekFrom::End(0)).map_err(failed)?;
                 Some(file)
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                length = 0;
+                None
+            }
             Err(error) => return Err(failed(error)),
         };
         Ok(Self { path, file, length })
@@ -428,9 +446,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let input = input(directory.path());
         assert!(Checkpoint::resume(&input, "x").unwrap().is_none());
-        let head = Head::new(&input, "x", vec!["User".to_owned()], 4).unwrap();
+        let head = Head::new(&input, "x", vec!["User".to_owned()]).unwrap();
         let mut checkpoint = Checkpoint::begin(&input, &head, false).unwrap();
-        let reject = Reject::new(1, "invalidValue", "no", serde_json::Value::Null);
+        let reject = *Reject::new(1, "invalidValue", "no", serde_json::Value::Null);
         checkpoint.loaded(loaded(0, 10), std::slice::from_ref(&reject)).unwrap();
         checkpoint.rejects.write(&[reject]).unwrap();
         checkpoint.log.as_mut().unwrap().write_all(b"{\"resources\":{\"fr").unwrap();
@@ -463,7 +481,7 @@ mod tests {
     fn goes_on_nowhere_else() {
         let directory = tempfile::tempdir().unwrap();
         let input = input(directory.path());
-        Checkpoint::begin(&input, &Head::new(&input, "x", vec![], 4).unwrap(), false).unwrap();
+        Checkpoint::begin(&input, &Head::new(&input, "x", vec![]).unwrap(), false).unwrap();
         check_unfit(&input, "y", "being imported into x");
         std::fs::write(&input, "{}{}\n").unwrap();
         check_unfit(&input, "x", "has changed");

@@ -23,8 +23,8 @@ use crate::command::output::Output;
 use crate::command::target::encoded;
 use crate::command::{CommandError, Place};
 
-/// Resources in a page; the server may give fewer.
-const PAGE: usize = 500;
+/// Resources in a page, where the tenant allows as many.
+const PAGE: u64 = 500;
 /// Resources whose lists are read at once.
 const LISTS: usize = 8;
 
@@ -61,9 +61,10 @@ pub(in crate::command) async fn run(options: ExportOptions, place: &Place, outpu
     if let Some(columns) = &columns {
         target.row(columns.iter().map(|(text, _)| text.as_str()), options.delimiter)?;
     }
+    let page = page_size(&scim).await?;
     let mut written = Map::new();
     for shape in selected {
-        let walk = Walk { scim: scim.clone(), shapes: shapes.clone(), shape, columns: columns.clone() };
+        let walk = Walk { scim: scim.clone(), shapes: shapes.clone(), shape, columns: columns.clone(), page };
         let count = walk.run(&mut target, &options).await?;
         written.insert(shapes.0[shape].name.clone(), count.into());
     }
@@ -94,6 +95,12 @@ fn selected(options: &ExportOptions, shapes: &Shapes, csv: bool) -> Result<Vec<u
     let mut all: Vec<usize> = (0..shapes.0.len()).collect();
     all.sort_by_key(|shape| !shapes.0[*shape].links.is_empty());
     Ok(all)
+}
+
+/// As many resources in a page as the tenant allows: a larger `count` is refused beside a cursor (RFC 9865 §2.1).
+async fn page_size(scim: &Scim) -> Result<u64, CommandError> {
+    let config = scim.get("/ServiceProviderConfig").await?;
+    Ok(config["filter"]["maxResults"].as_u64().map_or(PAGE, |most| PAGE.min(most)))
 }
 
 /// The columns as they were given, and what they stand for.
@@ -137,6 +144,8 @@ struct Walk {
     shapes: Arc<Shapes>,
     shape: usize,
     columns: Option<Vec<(String, Path)>>,
+    /// Resources in a page.
+    page: u64,
 }
 
 impl Walk {
@@ -155,7 +164,7 @@ impl Walk {
         let excluded =
             if excluded.is_empty() { String::new() } else { format!("&excludedAttributes={}", excluded.join(",")) };
         let base = format!("{}?{}{excluded}{filter}", self.shape().endpoint, "cursor=");
-        let first = base.replacen("cursor=", &format!("cursor=&count={PAGE}"), 1);
+        let first = base.replacen("cursor=", &format!("cursor=&count={}", self.page), 1);
         let mut page = self.clone().page(first).await?;
         let mut count = 0;
         loop {
@@ -193,7 +202,7 @@ impl Walk {
         options: &ExportOptions,
         bar: &ProgressBar,
     ) -> Result<(), CommandError> {
-        let mut waiting: VecDeque<(Map<String, Value>, JoinHandle<Result<Lists, CommandError>>)> = VecDeque::new();
+        let mut waiting = VecDeque::new();
         let lists = !self.shape().links.is_empty()
             && self.columns.as_ref().is_none_or(|columns| {
                 let links = &self.shape().links;
@@ -229,9 +238,8 @@ impl Walk {
             Ok(_) | Err(CommandError::Unreachable { .. }) => return Ok(Lists::TooLong),
             Err(error) => return Err(error),
         };
-        let mut lists = match reply.json() {
-            Value::Object(lists) => lists,
-            _ => return Err(unexpected(&self.scim.place, &format!("{target} is no resource"))),
+        let Value::Object(mut lists) = reply.json() else {
+            return Err(unexpected(&self.scim.place, &format!("{target} is no resource")));
         };
         lists.retain(|name, _| self.shape().links.contains(name));
         Ok(Lists::Read(lists))
@@ -277,7 +285,7 @@ impl Walk {
                 let told = shape.told_elsewhere().next().map(str::to_owned);
                 let filter = told.as_ref().map(|name| format!("&filter={}", equal(&format!("{name}.value"), id)));
                 let base = format!("{}?cursor=&attributes=id{}", shape.endpoint, filter.unwrap_or_default());
-                let mut page = members.clone().page(format!("{base}&count={PAGE}")).await?;
+                let mut page = members.clone().page(format!("{base}&count={}", self.page)).await?;
                 loop {
                     for member in &page.resources {
                         let value = member.get("id").and_then(Value::as_str).unwrap_or_default();

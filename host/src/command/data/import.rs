@@ -104,12 +104,15 @@ pub(in crate::command) async fn run(options: ImportOptions, place: &Place, outpu
     let (checkpoint, head, mut state) = match resumed {
         Some(resumed) => resumed,
         None => {
-            let head = Head::new(&options.file, &scim.place, existing(&scim, &shapes).await?, jobs)?;
+            let existing = existing(&scim, &shapes).await?;
+            let batch = options.batch as usize;
+            let head = Head { jobs, batch, ..Head::new(&options.file, &scim.place, existing)? };
             (Checkpoint::begin(&options.file, &head, options.dry_run)?, head, State::default())
         }
     };
     // Those that were under way when the import was cut off, and those that a lost machine did not sync.
-    let rechecked = if resumes { head.jobs + SYNC_STEPS } else { 0 };
+    let rechecked = ((head.jobs + SYNC_STEPS) * head.batch).div_ceil(options.batch as usize);
+    let rechecked = if resumes { rechecked } else { 0 };
     let import = Import {
         existing: shapes.0.iter().map(|shape| head.existing.contains(&shape.name)).collect(),
         scim,

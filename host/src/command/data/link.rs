@@ -66,7 +66,7 @@ pub(super) async fn write(import: &Import, links: &Links) -> Result<Vec<Reject>,
             match resolve(import, one).await? {
                 Resolved::To(id) => ids.push((one.as_str(), id)),
                 Resolved::Nothing => {
-                    rejects.push(links.unresolved(name, one, "is the id, userName or externalId of no resource"))
+                    rejects.push(links.unresolved(name, one, "is the id, userName or externalId of no resource"));
                 }
                 Resolved::Several => rejects.push(links.unresolved(name, one, "is what several resources are called")),
             }

@@ -65,7 +65,7 @@ pub(super) async fn load(import: &Import, items: &[Item], recheck: bool) -> Resu
             let at = (super::checkpoint::place(item.start), number);
             match record.and_then(|record| draft(import, record, at)) {
                 Ok(draft) => operations.extend(plan(import, &mut batch, draft, recheck).await?),
-                Err(reject) => batch.rejects.push(reject),
+                Err(reject) => batch.rejects.push(*reject),
             }
         }
     }
@@ -83,7 +83,7 @@ pub(super) async fn load(import: &Import, items: &[Item], recheck: bool) -> Resu
 }
 
 /// What is sent of a record: without what is the server's own, and with the ids of this server.
-fn draft(import: &Import, record: Record, at: (Place, usize)) -> Result<Draft, Reject> {
+fn draft(import: &Import, record: Record, at: (Place, usize)) -> Result<Draft, Box<Reject>> {
     let Some(shape) = import.shape_of(&record.attributes) else {
         let detail = format!(
             "The record is of no resource type that there is: neither its `meta.resourceType` nor its `schemas` names one of \
@@ -161,7 +161,7 @@ fn meet(
         OnConflict::Fail => {
             let detail = format!("This {} is there already, with the id {id}.", import.shapes.0[draft.shape].name);
             let own = Reject::new(draft.record.line, "uniqueness", &detail, draft.record.shown());
-            batch.rejects.push(error.map_or(own, |error| reject(&draft.record, error)));
+            batch.rejects.push(error.map_or(*own, |error| reject(&draft.record, error)));
             None
         }
     }

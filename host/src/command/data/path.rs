@@ -7,7 +7,10 @@ use serde_json::{Map, Value};
 use super::shape::{Attribute, Shape};
 
 /// Between the values of a multi-valued attribute in one cell.
-pub(super) const SEPARATOR: char = ';';
+const SEPARATOR: char = ';';
+
+/// Sub-attributes and the values that they must have.
+type Selection = Vec<(String, String)>;
 
 /// A path, checked against a resource type.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,8 +18,8 @@ pub(super) struct Path {
     extension: Option<String>,
     attribute: String,
     multi_valued: bool,
-    /// Sub-attributes and the values that they must have.
-    selected: Vec<(String, String)>,
+    /// Which of several values is meant.
+    selected: Selection,
     sub: Option<String>,
     kind: Kind,
 }
@@ -106,14 +109,14 @@ impl Path {
         match (&self.sub, self.multi_valued) {
             (None, false) => _ = holder.insert(self.attribute.clone(), self.value(cell)?),
             (None, true) => {
-                let values = self.values(cell).map(|one| self.value(one)).collect::<Result<Vec<_>, _>>()?;
+                let values = values(cell).map(|one| self.value(one)).collect::<Result<Vec<_>, _>>()?;
                 holder.insert(self.attribute.clone(), values.into());
             }
             (Some(sub), false) => _ = object(holder, &self.attribute).insert(sub.clone(), self.value(cell)?),
             (Some(sub), true) => {
                 let Some(elements) = array(holder, &self.attribute) else { return Ok(()) };
                 if self.selected.is_empty() {
-                    for one in self.values(cell) {
+                    for one in values(cell) {
                         elements.push(Value::Object(Map::from_iter([(sub.clone(), self.value(one)?)])));
                     }
                     return Ok(());
@@ -155,10 +158,6 @@ impl Path {
         })
     }
 
-    fn values<'c>(&self, cell: &'c str) -> impl Iterator<Item = &'c str> + use<'c> {
-        cell.split(SEPARATOR).map(str::trim).filter(|one| !one.is_empty())
-    }
-
     fn value(&self, cell: &str) -> Result<Value, String> {
         let name = self.sub.as_ref().unwrap_or(&self.attribute);
         match self.kind {
@@ -196,7 +195,7 @@ fn schema_of<'t>(text: &'t str, shape: &Shape) -> Result<(Option<String>, &'t st
 }
 
 /// `type eq "work" and primary eq true].value`, read up to what follows the bracket.
-fn selection<'t>(text: &'t str, attribute: &Attribute) -> Result<(Vec<(String, String)>, &'t str), String> {
+fn selection<'t>(text: &'t str, attribute: &Attribute) -> Result<(Selection, &'t str), String> {
     let expected =
         || format!("in `[…]` expected comparisons by `eq`, joined by `and`: `{}[type eq \"work\"]`", attribute.name);
     let mut selected = Vec::new();
@@ -220,6 +219,11 @@ fn selection<'t>(text: &'t str, attribute: &Attribute) -> Result<(Vec<(String, S
         let and = rest.get(..4).filter(|word| word.eq_ignore_ascii_case("and ")).ok_or_else(expected)?;
         rest = &rest[and.len()..];
     }
+}
+
+/// The values in a cell of a multi-valued attribute.
+pub(super) fn values(cell: &str) -> impl Iterator<Item = &str> {
+    cell.split(SEPARATOR).map(str::trim).filter(|one| !one.is_empty())
 }
 
 fn object<'m>(map: &'m mut Map<String, Value>, key: &str) -> &'m mut Map<String, Value> {

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value, json};
 
-use super::path::{Path, SEPARATOR};
+use super::path::{Path, values};
 use super::shape::{Reference, Shapes};
 use super::source::{Content, Item};
 
@@ -35,14 +35,14 @@ pub(super) struct Reject {
 
 impl Reject {
     /// A refusal of this program's own.
-    pub(super) fn new(line: u64, scim_type: &str, detail: &str, record: Value) -> Self {
+    pub(super) fn new(line: u64, scim_type: &str, detail: &str, record: Value) -> Box<Self> {
         let error = json!({
             "schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"],
             "status": "400",
             "scimType": scim_type,
             "detail": detail,
         });
-        Self { line, error, record }
+        Box::new(Self { line, error, record })
     }
 
     /// A line of the rejects' file.
@@ -61,7 +61,7 @@ pub(super) struct Columns {
 }
 
 /// The records of an item: one, or those of a list response.
-pub(super) fn records(item: &Item, shapes: &Shapes, columns: Option<&Columns>) -> Vec<Result<Record, Reject>> {
+pub(super) fn records(item: &Item, shapes: &Shapes, columns: Option<&Columns>) -> Vec<Result<Record, Box<Reject>>> {
     let line = item.start.line;
     match (&item.content, columns) {
         (Content::Json(text), _) => match Parsed::read(text, shapes) {
@@ -86,7 +86,7 @@ pub(super) fn records(item: &Item, shapes: &Shapes, columns: Option<&Columns>) -
     }
 }
 
-fn row(line: u64, cells: &[String], shapes: &Shapes, columns: &Columns) -> Result<Record, Reject> {
+fn row(line: u64, cells: &[String], shapes: &Shapes, columns: &Columns) -> Result<Record, Box<Reject>> {
     let refuse = |detail: String| Reject::new(line, "invalidValue", &detail, json!(cells));
     if cells.len() != columns.paths.len() {
         return Err(refuse(format!(
@@ -102,8 +102,7 @@ fn row(line: u64, cells: &[String], shapes: &Shapes, columns: &Columns) -> Resul
         let Some(path) = path else { continue };
         match path.core_attribute().filter(|name| shape.links.iter().any(|link| link == name)) {
             Some(link) => {
-                let ids = cell.split(SEPARATOR).map(str::trim).filter(|id| !id.is_empty()).map(str::to_owned);
-                links.push((link.to_owned(), ids.collect()));
+                links.push((link.to_owned(), values(cell).map(str::to_owned).collect()));
             }
             None => path.set(&mut attributes, cell).map_err(|detail| refuse(format!("{detail}.")))?,
         }
@@ -160,7 +159,7 @@ impl Parsed {
         Ok(parsed)
     }
 
-    fn records(self, line: u64) -> Vec<Result<Record, Reject>> {
+    fn records(self, line: u64) -> Vec<Result<Record, Box<Reject>>> {
         let record = |(number, Self { attributes, links, .. }): (usize, Self)| {
             Ok(Record { name: name_of(&attributes, line, number), line, attributes, links })
         };
@@ -288,7 +287,7 @@ mod tests {
         Item { start: Position { offset: 0, line: 7 }, end: 1, content }
     }
 
-    fn read(text: &str) -> Vec<Result<Record, Reject>> {
+    fn read(text: &str) -> Vec<Result<Record, Box<Reject>>> {
         records(&item(Content::Json(text.into())), &shapes(), None)
     }
 

@@ -11,6 +11,7 @@ use crate::command::client::{Client, Connection};
 use crate::command::target::{Target, accepted};
 use crate::command::{CommandError, Place};
 use crate::provider::{MEDIA_TYPE, Provider, Request};
+use crate::server::StorageUrl;
 
 /// Attempts of a request that meets a busy server or a broken connection.
 const ATTEMPTS: u32 = 8;
@@ -69,7 +70,7 @@ impl Scim {
             }
             Target::Local(local) => {
                 let tenant = tenant.unwrap_or(crate::tenants::DEFAULT);
-                let place = format!("local data, tenant {tenant}");
+                let place = format!("{}, tenant {tenant}", directory(place));
                 let base_url = format!("http://localhost/t/{tenant}/scim/v2");
                 let provider = Box::new(local.resources(tenant).await?);
                 Ok(Self { via: Via::Local { provider, base_url }, place })
@@ -151,6 +152,17 @@ impl Scim {
             }
         }
     }
+}
+
+/// Where local data is, the same wherever the command runs.
+fn directory(place: &Place) -> String {
+    let directory = match &place.storage {
+        None => &place.data,
+        Some(StorageUrl::Redb(directory)) => directory,
+        // Its URL may hold a password, and the checkpoint is kept.
+        Some(_) => return "the storage of --storage".to_owned(),
+    };
+    directory.canonicalize().unwrap_or_else(|_| directory.clone()).display().to_string()
 }
 
 fn seconds(text: &str) -> Option<Duration> {

@@ -237,7 +237,7 @@ impl Source {
         self.passed(&raw);
         // csv-core leaves the second byte of CR LF, and empty lines, to the next call.
         let leading = raw.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-        let lines = raw[..leading].iter().filter(|byte| **byte == b'\n').count() as u64;
+        let lines = newlines(&raw[..leading]);
         let start = Position { offset: start.offset + leading as u64, line: start.line + lines };
         let row = cells_of(&cells[..written], &ends[..ended]);
         let content = match row {
@@ -254,9 +254,13 @@ impl Source {
     fn passed(&mut self, bytes: &[u8]) -> Position {
         let start = self.next;
         self.next.offset += bytes.len() as u64;
-        self.next.line += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+        self.next.line += newlines(bytes);
         start
     }
+}
+
+fn newlines(bytes: &[u8]) -> u64 {
+    bytes.split(|byte| *byte == b'\n').skip(1).fold(0, |lines, _| lines + 1)
 }
 
 fn cells_of(bytes: &[u8], ends: &[usize]) -> Result<Vec<String>, std::str::Utf8Error> {
