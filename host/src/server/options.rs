@@ -7,7 +7,8 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::command::{
-    BackupOptions, ExportOptions, ImportOptions, Place, RestoreOptions, SchemaCommand, TenantCommand, TokenCommand,
+    BackupOptions, ExplainOptions, ExportOptions, ImportOptions, Place, RestoreOptions, SchemaCommand, TenantCommand,
+    TokenCommand,
 };
 
 /// A SCIM 2.0 service provider: identity providers provision users and groups into it.
@@ -46,6 +47,18 @@ pub enum Administration {
         /// What to do.
         #[command(subcommand)]
         command: TokenCommand,
+        /// Where, and how to answer.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Show how a search is run on a tenant's data, and what it costs.
+    Explain {
+        /// The search.
+        #[command(flatten)]
+        options: ExplainOptions,
+        /// The tenant.
+        #[arg(long, value_name = "NAME", default_value = crate::tenants::DEFAULT)]
+        tenant: String,
         /// Where, and how to answer.
         #[command(flatten)]
         place: Place,
@@ -101,6 +114,7 @@ impl Command {
             Self::Administration(
                 Administration::Tenant { place, .. }
                 | Administration::Token { place, .. }
+                | Administration::Explain { place, .. }
                 | Administration::Schema { place, .. }
                 | Administration::Export { place, .. }
                 | Administration::Import { place, .. }
