@@ -341,22 +341,19 @@ fn fingerprint(path: &Path) -> Result<(u64, String), CommandError> {
 
 impl Head {
     /// Of an import that begins now.
-    pub(super) fn new(input: &Path, into: &str, existing: Vec<String>) -> Result<Self, CommandError> {
+    pub(super) fn new(
+        input: &Path,
+        into: &str,
+        existing: Vec<String>,
+        jobs: usize,
+        batch: usize,
+    ) -> Result<Self, CommandError> {
         let (bytes, sha256) = fingerprint(input)?;
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(|error| CommandError::Output(io::Error::other(error.to_string())))?;
         let started = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let started = started.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
-        Ok(Self {
-            bytes,
-            sha256,
-            into: into.to_owned(),
-            started,
-            import: super::hex(&random),
-            existing,
-            jobs: 0,
-            batch: 0,
-        })
+        Ok(Self { bytes, sha256, into: into.to_owned(), started, import: super::hex(&random), existing, jobs, batch })
     }
 }
 
@@ -446,7 +443,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let input = input(directory.path());
         assert!(Checkpoint::resume(&input, "x").unwrap().is_none());
-        let head = Head::new(&input, "x", vec!["User".to_owned()]).unwrap();
+        let head = Head::new(&input, "x", vec!["User".to_owned()], 4, 10).unwrap();
         let mut checkpoint = Checkpoint::begin(&input, &head, false).unwrap();
         let reject = *Reject::new(1, "invalidValue", "no", serde_json::Value::Null);
         checkpoint.loaded(loaded(0, 10), std::slice::from_ref(&reject)).unwrap();
@@ -481,7 +478,7 @@ mod tests {
     fn goes_on_nowhere_else() {
         let directory = tempfile::tempdir().unwrap();
         let input = input(directory.path());
-        Checkpoint::begin(&input, &Head::new(&input, "x", vec![]).unwrap(), false).unwrap();
+        Checkpoint::begin(&input, &Head::new(&input, "x", vec![], 4, 10).unwrap(), false).unwrap();
         check_unfit(&input, "y", "being imported into x");
         std::fs::write(&input, "{}{}\n").unwrap();
         check_unfit(&input, "x", "has changed");

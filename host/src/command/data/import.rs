@@ -106,7 +106,7 @@ pub(in crate::command) async fn run(options: ImportOptions, place: &Place, outpu
         None => {
             let existing = existing(&scim, &shapes).await?;
             let batch = options.batch as usize;
-            let head = Head { jobs, batch, ..Head::new(&options.file, &scim.place, existing)? };
+            let head = Head::new(&options.file, &scim.place, existing, jobs, batch)?;
             (Checkpoint::begin(&options.file, &head, options.dry_run)?, head, State::default())
         }
     };
