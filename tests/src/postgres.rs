@@ -55,11 +55,11 @@ impl PostgresServer {
     /// Starts a server for tests on a free port of this machine. It doesn't wait for its disk: what tests kill is the
     /// program, not the machine.
     pub fn start() -> Self {
-        Self::start_with(&["fsync=off"])
+        Self::start_with(&["fsync=off"], &[])
     }
 
-    /// Starts a server with these settings beside the usual ones.
-    pub fn start_with(settings: &[&str]) -> Self {
+    /// Starts a server with these settings beside the usual ones, and with these files beside its data.
+    pub fn start_with(settings: &[&str], files: &[(&str, String)]) -> Self {
         let programs = programs().expect(
             "PostgreSQL's server programs are needed: `apt-get install postgresql`, or name their directory in \
              SCIMWELL_POSTGRES_BIN",
@@ -69,12 +69,19 @@ impl PostgresServer {
         let _ = std::fs::remove_dir_all(&directory);
         std::fs::create_dir_all(&directory).expect("a temporary directory can be made");
         std::fs::set_permissions(&directory, PermissionsExt::from_mode(0o700)).expect("the mode can be set");
-        let password = directory.join("password");
-        std::fs::write(&password, PASSWORD).expect("a file can be written");
-        for path in [&directory, &password] {
-            if let Some((user, group)) = unprivileged() {
-                chown(path, Some(user), Some(group)).expect("root may give a directory away");
+        let server = unprivileged();
+        let give = |path: &Path| {
+            if let Some((user, group)) = server {
+                chown(path, Some(user), Some(group)).expect("root may give a file away");
             }
+        };
+        give(&directory);
+        let password = directory.join("password");
+        let files = files.iter().map(|(name, text)| (directory.join(name), text.as_str()));
+        for (path, text) in files.chain([(password.clone(), PASSWORD)]) {
+            std::fs::write(&path, text).expect("a file can be written");
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).expect("the mode can be set");
+            give(&path);
         }
         let data = directory.join("data");
         let made = as_server(&programs.join("initdb"))

@@ -158,6 +158,13 @@ fn decoded(name: &str, value: &str) -> Result<String, UrlError> {
 }
 
 impl Options {
+    /// The password to use where the URL holds none.
+    pub fn default_password(&mut self, password: &str) {
+        if self.config.get_password().is_none() {
+            self.config.password(password);
+        }
+    }
+
     /// A pool that connects when it is asked to.
     pub(super) fn pool(&self) -> Result<Pool, StoreError> {
         let tls = Tls::new(self.trust.as_ref())?;
