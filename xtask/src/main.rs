@@ -20,6 +20,8 @@ usage: cargo xtask <command>
   serve [arguments]        build, then run `scimwell serve` with the arguments
   test                     formatting, lints, all tests, documentation, the SCIM compliance suite
   bench [--quick] [rows]   build, then measure; --quick leaves out the 100,000 users
+  bench [--quick] --postgres
+                           the same for servers on one PostgreSQL database, if PostgreSQL is installed
 
 build leaves target/release/scimwell, target/components/scimwell.wasm and target/components/scimwell-http.wasm.";
 

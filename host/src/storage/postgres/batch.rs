@@ -25,11 +25,14 @@ pub(super) enum Effect<'a> {
     Add(i64),
 }
 
+/// A key, and what it must map to.
+type Expected<'a> = (&'a [u8], Option<&'a [u8]>);
+
 /// Folded commits. Ranges are deleted before effects and appends take place.
 #[derive(Debug, Default)]
 pub(super) struct Batch<'a> {
     /// What the database must hold, and the commits that say so.
-    pub(super) checks: BTreeMap<(&'a [u8], Option<&'a [u8]>), Vec<usize>>,
+    pub(super) checks: BTreeMap<Expected<'a>, Vec<usize>>,
     /// Keys that must be absent or counters in the database, and the commits that add to them.
     pub(super) counters: BTreeMap<&'a [u8], Vec<usize>>,
     pub(super) ranges: Vec<&'a KeyRange>,

@@ -150,7 +150,9 @@ impl Working {
                     continue;
                 }
                 Err(Failure::LostRace(error) | Failure::Final(error)) => {
-                    jobs.into_iter().for_each(|job| job.answer(Err(error.clone())));
+                    for job in jobs {
+                        job.answer(Err(error.clone()));
+                    }
                     return;
                 }
             };

@@ -4,8 +4,9 @@
 /// The values of one key.
 pub(super) const GET_ONE: &str = "SELECT value FROM scimwell_keys WHERE tenant = $1 AND key = $2";
 
-/// The values of some keys.
-pub(super) const GET: &str = "SELECT key, value FROM scimwell_keys WHERE tenant = $1 AND key = ANY($2::bytea[])";
+/// The values of some keys, $2, each of the tenant at the same place of $1; with their places, from 1.
+pub(super) const GET: &str = "SELECT r.n, k.value FROM unnest($1::bytea[], $2::bytea[]) WITH ORDINALITY AS r(tenant, key, n) \
+     JOIN scimwell_keys AS k ON k.tenant = r.tenant AND k.key = r.key";
 
 /// How many keys a range holds.
 pub(super) const COUNT: &str = "SELECT count(*) FROM scimwell_keys WHERE tenant = $1 AND key >= $2 AND key < $3";

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::storage::Value;
 
 type State = BTreeMap<Key, Value>;
 
