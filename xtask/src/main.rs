@@ -19,9 +19,10 @@ usage: cargo xtask <command>
   build                    the guest components and the server that embeds them
   serve [arguments]        build, then run `scimwell serve` with the arguments
   test                     formatting, lints, all tests, documentation, the SCIM compliance suite
-  bench [--quick] [rows]   build, then measure; --quick leaves out the 100,000 users
+  bench [--quick | --scale] [rows]
+                          build, then measure at 1,000 and 100,000 users; --quick at 1,000 alone, --scale at a million
   bench [--quick] --postgres
-                           the same for servers on one PostgreSQL database, if PostgreSQL is installed
+                           measure servers on one PostgreSQL database, if PostgreSQL is installed
 
 build leaves target/release/scimwell, target/components/scimwell.wasm and target/components/scimwell-http.wasm.";
 

@@ -9,9 +9,11 @@
 //! | `/admin/resource-types` | GET |
 //! | `/admin/resource-types/{name}` | GET, PUT, DELETE |
 //! | `/admin/log?after=…&count=…` | GET |
+//! | `/admin/explain?resourceType=…&filter=…&sortBy=…` | GET |
 
 pub mod change;
 mod conform;
+mod explain;
 mod log;
 mod resource_types;
 mod schemas;
@@ -26,7 +28,7 @@ use crate::ops::Context;
 use crate::store::Mode;
 
 /// Answer a request for what lies below `/admin`.
-pub fn run<H: Host>(ctx: &Context<'_, H>, segments: &[String]) -> Result<Response> {
+pub fn run<H: Host>(ctx: &mut Context<'_, H>, segments: &[String]) -> Result<Response> {
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     // HEAD is GET without the content (RFC 9110 §9.3.2).
     let method = if ctx.request.method == "HEAD" { "GET" } else { ctx.request.method.as_str() };
@@ -51,11 +53,12 @@ pub fn run<H: Host>(ctx: &Context<'_, H>, segments: &[String]) -> Result<Respons
         (["resource-types", name], "DELETE") => resource_types::delete(ctx, name),
         (["schemas" | "resource-types", _], _) => Err(not_allowed(method, "GET, HEAD, PUT, DELETE, OPTIONS")),
         (["log"], "GET") => log::page(ctx),
-        (["schemas" | "resource-types" | "log"], _) => Err(not_allowed(method, "GET, HEAD, OPTIONS")),
+        (["explain"], "GET") => explain::show(ctx),
+        (["schemas" | "resource-types" | "log" | "explain"], _) => Err(not_allowed(method, "GET, HEAD, OPTIONS")),
         _ => Err(ScimError::new(
             ErrorKind::NotFound,
             "There is nothing here. Below /admin are settings, schemas, schemas/{urn}, resource-types, \
-             resource-types/{name} and log.",
+             resource-types/{name}, log and explain.",
         )),
     }
 }

@@ -13,6 +13,7 @@ use scimwell_tests::server::{Server, workspace};
 use tokio::task::JoinSet;
 
 use crate::load::{self, Load, Measured};
+use crate::process;
 use crate::workload::{Population, Row, grouped};
 
 /// Connections of a pool: what a server has where its URL doesn't say otherwise.
@@ -27,6 +28,8 @@ struct Line {
     hosts: usize,
     connections: usize,
     measured: Measured,
+    /// CPU time of the hosts, or of whoever else asks, and of the database.
+    cpu: [Duration; 2],
 }
 
 /// Measures, prints and writes the table.
@@ -44,11 +47,22 @@ pub(crate) fn bench(quick: bool) -> Result<(), Box<dyn Error>> {
     postgres.sql(database.rsplit('/').next().unwrap_or_default(), "VACUUM ANALYZE")?;
 
     let mut lines: Vec<Line> = Vec::new();
+    let cpu = || {
+        let hosts = hosts.iter().filter_map(|host| process::cpu_time(host.pid())).sum::<Duration>();
+        [hosts, process::children_cpu_time(postgres.pid()).unwrap_or_default()]
+    };
+    let mut before = cpu();
     let mut add = |name: String, hosts, connections, measured: Measured| {
+        let after = cpu();
+        let used = [0, 1].map(|at| after[at].saturating_sub(before[at]));
+        before = after;
         let same = |line: &&mut Line| (&line.name, line.hosts, line.connections) == (&name, hosts, connections);
         match lines.iter_mut().find(same) {
-            Some(line) => line.measured.append(measured),
-            None => lines.push(Line { name, hosts, connections, measured }),
+            Some(line) => {
+                line.measured.append(measured);
+                line.cpu = [line.cpu[0] + used[0], line.cpu[1] + used[1]];
+            }
+            None => lines.push(Line { name, hosts, connections, measured, cpu: used }),
         }
     };
     for round in 1..=ROUNDS {
@@ -57,7 +71,7 @@ pub(crate) fn bench(quick: bool) -> Result<(), Box<dyn Error>> {
             let bare = bare_selects(&database, connections, time / ROUNDS, population.users())?;
             add("bare SELECT of one key".to_owned(), 1, connections, bare);
         }
-        for row in [Row::Empty, Row::Get, Row::Filter, Row::PatchAttribute, Row::MemberOfLarge, Row::Post] {
+        for row in [Row::Empty, Row::Get, Row::ByUserName, Row::PatchAttribute, Row::MemberOfLarge, Row::Post] {
             for &connections in row.connections() {
                 let at = (hosts[0].address(), hosts[0].pid());
                 add(row.name(size), 1, connections, population.measure(row, connections, at, time / ROUNDS)?);
@@ -135,13 +149,18 @@ fn table(lines: &[Line], size: usize) -> Result<String, std::fmt::Error> {
         grouped(size)
     )?;
     writeln!(text, "|---|--:|--:|--:|--:|--:|--:|")?;
-    for Line { name, hosts, connections, measured } in lines {
+    for Line { name, hosts, connections, measured, cpu } in lines {
         let bare =
             lines.iter().find(|line| line.name.starts_with("bare") && line.connections == (*connections).min(32));
         let ratio = bare.map_or(0.0, |bare| bare.measured.rate() / measured.rate());
+        let nearer = bare.map_or(0.0, |bare| measured.percentile(0.5).div_duration_f64(bare.measured.percentile(0.5)));
+        let [host, database] = cpu.map(|cpu| cpu.as_secs_f64() * 1e6 / measured.count().max(1) as f64);
         let micros = |share| measured.percentile(share).as_secs_f64() * 1e3;
         let (rate, p50, p99) = (measured.rate(), micros(0.5), micros(0.99));
-        writeln!(text, "| {name} | {hosts} | {connections} | {rate:.0} | {p50:.2} ms | {p99:.2} ms | {ratio:.2} |")?;
+        writeln!(
+            text,
+            "| {name} | {hosts} | {connections} | {rate:.0} | {p50:.2} ms | {p99:.2} ms | {host:.0} µs | {database:.0} µs | {nearer:.2} | {ratio:.2} |"
+        )?;
         if measured.failed > 0 {
             writeln!(
                 text,
