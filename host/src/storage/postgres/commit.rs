@@ -224,6 +224,8 @@ async fn transaction(client: &Object, tenant: &[u8], jobs: &[Job]) -> Result<Ver
         let (commit, numbers) = first.commit.clone().numbered(last);
         let mut batch = Batch::default();
         batch.fold(&commit);
+        // One that fails of itself takes none.
+        let numbers = if batch.outcomes == [Ok(Outcome::Committed)] { numbers } else { 0 };
         return execute(client, &statements, tenant, &batch, Begun::Already { numbers }).await;
     }
     let mut batch = Batch::default();

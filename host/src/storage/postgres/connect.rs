@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn urls() {
-        check("postgres://u:s3cret@db.example/scim", "postgres://db.example/scim");
+        check("postgres://u:s3cret@db.example/scim", "postgres://db.example:5432/scim");
         check("postgresql://u:s3cret@a:5433,b:5434/scim?pool_size=4", "postgres://a:5433,b:5434/scim");
         check("postgres://u:s3cret@/scim?host=%2Frun%2Fpostgresql", "postgres:///run/postgresql/scim");
         check("postgres://u:s3cret@/scim", "the host is missing; expected postgres://");

@@ -49,8 +49,8 @@ fn write(commits: &[Commit], state: &mut State, last: &mut u64) -> Vec<Option<Ou
         let mut numbers = 0;
         match &alone {
             Some((commit, used)) => {
-                numbers = *used;
                 assert_eq!(batch.fold(commit), Folded::Taken);
+                numbers = if batch.outcomes == [Ok(Outcome::Committed)] { *used } else { 0 };
             }
             None => {
                 for &at in &open {
