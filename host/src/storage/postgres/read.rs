@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use deadpool_postgres::{Object, Pool};
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Row};
@@ -46,16 +47,54 @@ struct Read {
 }
 
 /// One of the statements under way.
-struct Lane<'a>(&'a Arc<Reader>);
+struct Lane {
+    reader: Arc<Reader>,
+    /// Whether it ever ran: a runtime that shuts down drops new tasks at once.
+    has_run: bool,
+}
 
-impl Drop for Lane<'_> {
+impl Drop for Lane {
     /// Whoever held it may have been cancelled: those who wait must not wait for that.
     fn drop(&mut self) {
-        let mut state = self.0.state();
-        if state.waiting.is_empty() {
-            state.under_way -= 1;
-        } else {
-            tokio::spawn(Arc::clone(self.0).share());
+        let mut state = self.reader.state();
+        if self.has_run
+            && !state.waiting.is_empty()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            drop(state);
+            let next = Self { reader: Arc::clone(&self.reader), has_run: false };
+            runtime.spawn(next.share());
+            return;
+        }
+        state.under_way -= 1;
+        // Not empty where the runtime is gone, and with it all who could read: their callers notice.
+        state.waiting.clear();
+    }
+}
+
+impl Lane {
+    /// Reads what waits, until nothing does.
+    async fn share(mut self) {
+        self.has_run = true;
+        loop {
+            let reads = self.reader.next();
+            if reads.is_empty() {
+                return;
+            }
+            let tenants: Vec<&str> =
+                reads.iter().flat_map(|read| read.keys.iter().map(|_| read.tenant.as_str())).collect();
+            let keys = reads.iter().flat_map(|read| read.keys.iter().map(Vec::as_slice)).collect();
+            match self.reader.values(&tenants, keys).await {
+                Ok(values) => {
+                    let mut values = values.into_iter();
+                    for read in reads {
+                        let own = values.by_ref().take(read.keys.len()).collect();
+                        // Whoever asked may be gone.
+                        let _ = read.answer.send(Ok(own));
+                    }
+                }
+                Err(error) => reads.into_iter().for_each(|read| drop(read.answer.send(Err(error.clone())))),
+            }
         }
     }
 }
@@ -98,42 +137,18 @@ impl Reader {
         self: &Arc<Self>,
         tenant: &str,
         keys: &[Key],
-    ) -> Result<Lane<'_>, oneshot::Receiver<Result<Values, StoreError>>> {
+    ) -> Result<Lane, oneshot::Receiver<Result<Values, StoreError>>> {
         let mut state = self.state();
         if state.under_way < LANES {
             state.under_way += 1;
-            return Ok(Lane(self));
+            return Ok(Lane { reader: Arc::clone(self), has_run: true });
         }
         let (answer, values) = oneshot::channel();
         state.waiting.push_back(Read { tenant: tenant.to_owned(), keys: keys.to_vec(), answer });
         Err(values)
     }
 
-    /// Reads what waits, until nothing does.
-    async fn share(self: Arc<Self>) {
-        loop {
-            let reads = self.next();
-            if reads.is_empty() {
-                return;
-            }
-            let tenants: Vec<&str> =
-                reads.iter().flat_map(|read| read.keys.iter().map(|_| read.tenant.as_str())).collect();
-            let keys = reads.iter().flat_map(|read| read.keys.iter().map(Vec::as_slice)).collect();
-            match self.values(&tenants, keys).await {
-                Ok(values) => {
-                    let mut values = values.into_iter();
-                    for read in reads {
-                        let own = values.by_ref().take(read.keys.len()).collect();
-                        // Whoever asked may be gone.
-                        let _ = read.answer.send(Ok(own));
-                    }
-                }
-                Err(error) => reads.into_iter().for_each(|read| drop(read.answer.send(Err(error.clone())))),
-            }
-        }
-    }
-
-    /// What goes into the next statement. Where that is nothing, the lane is free.
+    /// What goes into the next statement.
     fn next(&self) -> Vec<Read> {
         let mut state = self.state();
         let mut keys = 0;
@@ -143,9 +158,6 @@ impl Reader {
         {
             keys += read.keys.len();
             reads.push(read);
-        }
-        if reads.is_empty() {
-            state.under_way -= 1;
         }
         reads
     }
