@@ -9,7 +9,7 @@ use crate::limits;
 use crate::resource::{Resource, Timestamp};
 use crate::schema::{Registry, ResourceType, Source};
 
-use super::{Key, Read, Store, Txn, keys, repo};
+use super::{Read, Store, Txn, keys, repo};
 
 /// One member of a resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +33,43 @@ pub struct Membership {
     pub display: String,
     /// Whether by an edge of its own rather than through another group (RFC 7643 §4.1.2, `groups`).
     pub direct: bool,
+}
+
+/// The counter `v` of a resource: changes of its edges in the lower 40 bits, and above them how many resources it is a member
+/// of. Two numbers in one counter, since both move with each edge and a read wants both: who is a member of nothing, as most
+/// groups are, has no edges to look for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EdgeCounter(i64);
+
+impl EdgeCounter {
+    const MEMBERSHIP: i64 = 1 << 40;
+    /// What to add when an edge between a resource and its members changes.
+    const CHANGED: i64 = 1;
+    /// What to add to a resource that has become a member.
+    const JOINED: i64 = Self::CHANGED + Self::MEMBERSHIP;
+    /// What to add to a resource that is a member no more.
+    const LEFT: i64 = Self::CHANGED - Self::MEMBERSHIP;
+
+    /// What is stored.
+    pub fn decode(value: Option<&[u8]>) -> Self {
+        Self(super::counter(value))
+    }
+
+    /// How often the edges have changed: the second part of a version.
+    pub fn revision(self) -> i64 {
+        self.0 & (Self::MEMBERSHIP - 1)
+    }
+
+    /// Whether the resource is a member of something, deleted groups that are still to be swept included.
+    pub fn is_member(self) -> bool {
+        self.0 >= Self::MEMBERSHIP
+    }
+
+    /// The counter after a change of the members, where there was one.
+    #[must_use]
+    pub fn after(self, changed: &Changed) -> Self {
+        if changed.is_empty() { self } else { Self(self.0 + Self::CHANGED) }
+    }
 }
 
 /// What is to become of the members: those named, on top of those there are or instead of them.
@@ -60,19 +97,57 @@ impl Changed {
     }
 }
 
-/// All members of a resource that live, by id.
+/// All members of a resource that live, by id; 400 tooMany where they are more than one answer takes.
 pub fn members(reader: &impl Read, id: &str) -> Result<Vec<Member>> {
-    let entries = reader.all_entries(&keys::members(id), false)?;
-    if entries.is_empty() {
-        return Ok(Vec::new());
+    let mut all = Vec::new();
+    each_members(reader, id, |members| {
+        all.extend(members);
+        Ok(())
+    })?;
+    Ok(all)
+}
+
+/// The same, some at a time, so that nobody need hold them all.
+pub fn each_members(reader: &impl Read, id: &str, mut each: impl FnMut(Vec<Member>) -> Result<()>) -> Result<()> {
+    let mut range = keys::members(id);
+    let mut gone = None;
+    loop {
+        let entries = reader.entries(&range, false, limits::SCAN_BATCH)?;
+        let Some(last) = entries.last() else { return Ok(()) };
+        let ended = entries.len() < limits::SCAN_BATCH as usize;
+        range = keys::after(&range, &last.key);
+        if gone.is_none() && !ended {
+            let count = member_count(reader, id)?;
+            if count > limits::SHOWN_MEMBERS {
+                return Err(too_many_members(id, count));
+            }
+        }
+        let gone = match &gone {
+            Some(gone) => gone,
+            None => gone.insert(self::gone(reader)?),
+        };
+        let members = entries.iter().map(|entry| {
+            let (resource_type, display) = repo::split_alive(&entry.value);
+            Member { id: keys::last_part(&entry.key), resource_type, display }
+        });
+        each(members.filter(|member| !gone.contains(&member.id)).collect())?;
+        if ended {
+            return Ok(());
+        }
     }
-    let gone = gone(reader)?;
-    let member = |(key, value): (&Key, &[u8])| {
-        let (resource_type, display) = repo::split_alive(value);
-        Member { id: keys::last_part(key), resource_type, display }
-    };
-    let all = entries.iter().map(|e| member((&e.key, &e.value)));
-    Ok(all.filter(|m| !gone.contains(&m.id)).collect())
+}
+
+/// 400 tooMany (RFC 7644 §3.12): part of the members would pass for all of them.
+fn too_many_members(id: &str, count: u64) -> ScimError {
+    ScimError::new(
+        ErrorKind::TooMany,
+        format!(
+            "{id} has {count} members, more than the {} that one answer takes. Leave them out by \
+             excludedAttributes=members; ask for one by filter=id eq \"{id}\" and members eq \"…\", and for all, page by page, \
+             by filter=groups eq \"{id}\" on the members' own endpoint with `cursor`.",
+            limits::SHOWN_MEMBERS
+        ),
+    )
 }
 
 /// Whether `member` is a member, by one read.
@@ -91,10 +166,10 @@ pub fn member_count(reader: &impl Read, id: &str) -> Result<u64> {
 }
 
 /// What a resource is a member of: directly, then through nested groups, each once. Cycles end where they close.
-pub fn memberships(reader: &impl Read, registry: &Registry, id: &str) -> Result<Vec<Membership>> {
+pub fn memberships(reader: &impl Read, registry: &Registry, id: &str, counter: EdgeCounter) -> Result<Vec<Membership>> {
     let mut found: Vec<Membership> = Vec::new();
     let mut seen = BTreeSet::from([id.to_owned()]);
-    let mut level = vec![id.to_owned()];
+    let mut level = if counter.is_member() { vec![id.to_owned()] } else { Vec::new() };
     for depth in 0..limits::GROUP_DEPTH {
         let mut next = Vec::new();
         for member in &level {
@@ -105,18 +180,21 @@ pub fn memberships(reader: &impl Read, registry: &Registry, id: &str) -> Result<
         if next.is_empty() {
             break;
         }
-        let alive = reader.peek(&next.iter().map(|id| keys::alive(id)).collect::<Vec<_>>())?;
-        let mut living = Vec::new();
-        for (id, alive) in next.into_iter().zip(alive) {
-            let Some(alive) = alive else { continue };
-            let (resource_type, display) = repo::split_alive(&alive);
+        let about = next.iter().flat_map(|id| [keys::alive(id), keys::edge_revision(id)]).collect::<Vec<_>>();
+        let about = reader.peek(&about)?;
+        let mut nested = Vec::new();
+        for (id, about) in next.into_iter().zip(about.chunks(2)) {
+            let [Some(alive), counter] = about else { continue };
+            let (resource_type, display) = repo::split_alive(alive);
             if registry.by_name(&resource_type).is_none() {
                 continue;
             }
-            living.push(id.clone());
+            if EdgeCounter::decode(counter.as_deref()).is_member() {
+                nested.push(id.clone());
+            }
             found.push(Membership { id, resource_type, display, direct: depth == 0 });
         }
-        level = living;
+        level = nested;
     }
     Ok(found)
 }
@@ -156,9 +234,20 @@ pub fn edit<S: Store>(
     if edit.only {
         // Whoever edits members meanwhile moves this counter, so that none escapes the replacement.
         txn.read_one(&keys::edge_revision(id))?;
-        let there = txn.all_entries(&keys::members(id), true)?;
-        let there = there.iter().map(|entry| keys::last_part(&entry.key));
-        changed.removed.extend(there.filter(|member| !edit.named.contains_key(member)));
+        // Only the difference is held.
+        let mut range = keys::members(id);
+        loop {
+            let entries = txn.entries(&range, true, limits::SCAN_BATCH)?;
+            let there = entries.iter().map(|entry| keys::last_part(&entry.key));
+            changed.removed.extend(there.filter(|member| !edit.named.contains_key(member)));
+            if changed.removed.len() > limits::REPLACED_MEMBERS {
+                return Err(too_many_removed(txn, resource_type, id)?);
+            }
+            match entries.last() {
+                Some(last) if entries.len() == limits::SCAN_BATCH as usize => range = keys::after(&range, &last.key),
+                _ => break,
+            }
+        }
     }
     add(txn, resource_type, id, &changed.added)?;
     for member in &changed.removed {
@@ -167,10 +256,25 @@ pub fn edit<S: Store>(
     if !changed.is_empty() {
         let by = count(changed.added.len()) - count(changed.removed.len());
         txn.add(keys::member_count(id), by);
-        txn.add(keys::edge_revision(id), 1);
+        txn.add(keys::edge_revision(id), EdgeCounter::CHANGED);
         txn.put(keys::members_modified(id), now.to_le_bytes().to_vec());
     }
     Ok(changed)
+}
+
+/// 400 tooMany: a replacement that takes out more than one commit should.
+fn too_many_removed(reader: &impl Read, resource_type: &ResourceType, id: &str) -> Result<ScimError> {
+    let name = resource_type.attribute_from(Source::Members).map_or("members", |a| a.name.as_ref());
+    let count = member_count(reader, id)?;
+    Ok(ScimError::new(
+        ErrorKind::TooMany,
+        format!(
+            "{name}: {id} has {count} members, and the replacement would take out more than {} of them at once. Remove them \
+             in several PATCH requests, or delete the {} and create it anew.",
+            limits::REPLACED_MEMBERS,
+            resource_type.name
+        ),
+    ))
 }
 
 fn add<S: Store>(txn: &mut Txn<'_, S>, resource_type: &ResourceType, id: &str, members: &[String]) -> Result<()> {
@@ -191,7 +295,7 @@ fn add<S: Store>(txn: &mut Txn<'_, S>, resource_type: &ResourceType, id: &str, m
         check_member_type(resource_type, member, alive)?;
         txn.put(keys::member(id, member), alive.clone());
         txn.put(keys::membership(member, id), Vec::new());
-        txn.add(keys::edge_revision(member), 1);
+        txn.add(keys::edge_revision(member), EdgeCounter::JOINED);
     }
     Ok(())
 }
@@ -210,10 +314,11 @@ fn check_member_type(resource_type: &ResourceType, member: &str, alive: &[u8]) -
     }
 }
 
-fn remove<S: Store>(txn: &mut Txn<'_, S>, id: &str, member: &str) {
+/// Remove one edge.
+pub fn remove<S: Store>(txn: &mut Txn<'_, S>, id: &str, member: &str) {
     txn.delete(keys::member(id, member));
     txn.delete(keys::membership(member, id));
-    txn.add(keys::edge_revision(member), 1);
+    txn.add(keys::edge_revision(member), EdgeCounter::LEFT);
 }
 
 /// Bring a changed display name to the edges that carry it, in the commit that changes it.
@@ -251,12 +356,17 @@ pub fn detach<S: Store>(txn: &mut Txn<'_, S>, id: &str) -> Result<Changed> {
         remove(txn, id, member);
     }
     for holder in &holders {
-        remove(txn, holder, id);
-        txn.add(keys::member_count(holder), -1);
-        txn.add(keys::edge_revision(holder), 1);
+        leave(txn, holder, id);
     }
     forget(txn, id);
     Ok(Changed { added: Vec::new(), removed: members })
+}
+
+/// Remove one edge of a member that is going, and count it at its holder.
+pub fn leave<S: Store>(txn: &mut Txn<'_, S>, holder: &str, member: &str) {
+    remove(txn, holder, member);
+    txn.add(keys::member_count(holder), -1);
+    txn.add(keys::edge_revision(holder), EdgeCounter::CHANGED);
 }
 
 /// Remove the counters of a resource without edges.
