@@ -21,6 +21,8 @@ usage: cargo xtask <command>
   test                     formatting, lints, all tests, documentation, the SCIM compliance suite
   bench [--quick | --scale] [rows]
                           build, then measure at 1,000 and 100,000 users; --quick at 1,000 alone, --scale at a million
+  bench [--quick] --postgres
+                           measure servers on one PostgreSQL database, if PostgreSQL is installed
 
 build leaves target/release/scimwell, target/components/scimwell.wasm and target/components/scimwell-http.wasm.";
 

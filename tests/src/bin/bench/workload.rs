@@ -177,8 +177,7 @@ impl Population {
         (address, server): (SocketAddr, u32),
         time: Duration,
     ) -> io::Result<Measured> {
-        let serial = self.serial.fetch_add(1, Ordering::Relaxed);
-        let load = Load { address, connections, requests: u64::MAX, time, make: self.make(row, serial), sink: None };
+        let load = self.load(row, address, connections, time);
         if matches!(row, Row::MemberOfLarge | Row::MemberLeavesLarge) {
             return self.measure_large(row, &load, server);
         }
@@ -188,6 +187,17 @@ impl Population {
         }
         run(&Load { time: time / 10, ..load.clone() }, None)?;
         run(&load, Some(server))
+    }
+
+    /// The ids of the users.
+    pub(crate) fn users(&self) -> &[String] {
+        &self.users
+    }
+
+    /// A row as a load that goes on for so long.
+    pub(crate) fn load(&self, row: Row, address: SocketAddr, connections: usize, time: Duration) -> Load {
+        let serial = self.serial.fetch_add(1, Ordering::Relaxed);
+        Load { address, connections, requests: u64::MAX, time, make: self.make(row, serial), sink: None }
     }
 
     /// The spare users join the large group one by one and leave it all at once, untimed; or the other way round.
@@ -344,7 +354,7 @@ fn request(out: &mut Vec<u8>, method: &str, path: &str, body: &[u8]) {
 }
 
 /// An index below `count` that looks random and is the same in every run (SplitMix64).
-fn pick(n: u64, count: usize) -> usize {
+pub(crate) fn pick(n: u64, count: usize) -> usize {
     let mut x = n.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
