@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use xshell::cmd;
 
 use crate::build;
+use crate::compose;
 use crate::steps::Steps;
 use crate::workspace::{WASM_TARGET, Workspace, say};
 
@@ -41,10 +42,15 @@ pub(crate) fn test(workspace: &Workspace, arguments: &[String]) -> Result<()> {
             .cargo("clippy -p scimwell-guest --examples --features component --profile wasm --target")
             .args([WASM_TARGET, "--", "-D", "warnings"])
             .run()?;
+        workspace
+            .cargo("clippy -p scimwell-spin --profile wasm --target")
+            .args([WASM_TARGET, "--", "-D", "warnings"])
+            .run()?;
         Ok(String::new())
     })?;
     steps.run("build components", || {
         build::components(workspace)?;
+        compose::composed(workspace)?;
         Ok(String::new())
     })?;
     steps.run("lint", || {

@@ -1,0 +1,25 @@
+//! scimwell on Fermyon Spin: an adapter component (world `scimwell:provider/adapter`) that exports what the `service`
+//! component imports.
+//!
+//! | module | what |
+//! |---|---|
+//! | `component` | the exports: conversion of types, the grant that lets into one tenant's store |
+//! | `sqlite` | storage on Spin's SQLite, the default |
+//! | [`store`] | the types of a store and their limits |
+//! | [`effect`] | a commit's mutations folded into what is left of each key, so that a commit is few statements |
+//! | [`tokens`] | who is let in: tokens from Spin variables |
+//! | `settings` | the Spin variables, read when they are needed |
+//!
+//! Architecture invariant: [`store`], [`effect`] and [`tokens`] do no I/O and know neither Spin nor WIT; the others are
+//! compiled for WebAssembly only.
+
+pub mod effect;
+pub mod store;
+pub mod tokens;
+
+#[cfg(target_family = "wasm")]
+mod component;
+#[cfg(target_family = "wasm")]
+mod settings;
+#[cfg(target_family = "wasm")]
+mod sqlite;
