@@ -22,6 +22,10 @@ const KEYS_ONLY: usize = 10_000;
 /// Rows of one INSERT and keys of one DELETE. SQLite takes 32,766 parameters.
 const WRITTEN_AT_ONCE: usize = 500;
 
+/// How often work that waited for a lock in vain runs again. SQLite waits five seconds each time and lets nobody queue, so
+/// that among many writers one may be passed over for longer.
+const LOCK_ATTEMPTS: u32 = 6;
+
 /// Made when the first statement finds no table. WITHOUT ROWID, a key is found in one tree.
 const SCHEMA: [&str; 4] = [
     "BEGIN IMMEDIATE",
@@ -249,8 +253,8 @@ fn snapshot<T>(db: &Connection, read: impl FnOnce(&Connection) -> Result<T, Fail
     Ok(value)
 }
 
-/// Runs on the request's connection. One that failed is dropped, which rolls back what it had begun; where the table is
-/// missing, it is made, and `work` runs again.
+/// Runs on the request's connection. One that failed is dropped, which rolls back what it had begun; so work that waited
+/// for a lock in vain, be it at its COMMIT, can run again. Where the table is missing, it is made first.
 fn connected<T>(mut work: impl FnMut(&Connection) -> Result<T, Failed>) -> Result<T, StoreError> {
     let mut attempt = || -> Result<T, Failed> {
         let db = match CONNECTION.take() {
@@ -261,13 +265,26 @@ fn connected<T>(mut work: impl FnMut(&Connection) -> Result<T, Failed>) -> Resul
         CONNECTION.set(Some(db));
         Ok(value)
     };
-    match attempt() {
-        Err(Failed(Error::Io(why))) if why.contains("no such table") => {
-            create().map_err(store_error)?;
-            attempt().map_err(store_error)
+    let mut attempts = 1;
+    loop {
+        match attempt() {
+            Err(Failed(Error::Io(why))) if is_locked(&why) && attempts < LOCK_ATTEMPTS => attempts += 1,
+            // Another instance may be making it at the same time: then this waits for a lock as well.
+            Err(Failed(Error::Io(why))) if why.contains("no such table") && attempts < LOCK_ATTEMPTS => {
+                attempts += 1;
+                match create() {
+                    Err(Failed(Error::Io(why))) if is_locked(&why) => {}
+                    created => created.map_err(store_error)?,
+                }
+            }
+            done => return done.map_err(store_error),
         }
-        done => done.map_err(store_error),
     }
+}
+
+/// Another connection held the lock for longer than SQLite waits.
+fn is_locked(why: &str) -> bool {
+    why.contains("is locked")
 }
 
 fn create() -> Result<(), Failed> {
@@ -285,8 +302,7 @@ fn store_error(Failed(error): Failed) -> StoreError {
         )),
         Error::InvalidConnection => StoreError::Other("Spin knows the SQLite connection no more".into()),
         Error::DatabaseFull => StoreError::Unavailable("the SQLite database is full".into()),
-        // Another connection held the lock for longer than SQLite waits.
-        Error::Io(why) if why.contains("locked") => StoreError::Unavailable(format!("SQLite: {why}")),
+        Error::Io(why) if is_locked(&why) => StoreError::Unavailable(format!("SQLite: {why}")),
         Error::Io(why) => StoreError::Other(format!("SQLite: {why}")),
     }
 }

@@ -7,4 +7,5 @@ pub mod json_path;
 pub mod native;
 pub mod scenario;
 pub mod server;
+pub mod spin;
 pub mod transcript;
