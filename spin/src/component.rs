@@ -3,16 +3,11 @@
 use std::cell::RefCell;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::bindings::exports::scimwell::provider::{authenticator, policy, storage};
+use crate::policy::Change;
 use crate::settings::variable;
 use crate::store::{self, Outcome, StoreError};
-use crate::{sqlite, tokens};
-
-mod bindings {
-    #![allow(missing_docs, clippy::pedantic, reason = "generated from wit/, where everything is documented")]
-    wit_bindgen::generate!({ path: "../wit", world: "scimwell:provider/adapter" });
-}
-
-use bindings::exports::scimwell::provider::{authenticator, policy, storage};
+use crate::{callout, sqlite, tokens};
 
 /// The tenant that the latest `authenticate` granted. Stores remember the number of their grant: older ones are refused.
 #[derive(Clone, Default)]
@@ -68,8 +63,26 @@ fn now() -> i64 {
 }
 
 impl policy::Guest for Adapter {
-    fn review(_change: policy::Change) -> Result<(), policy::Refusal> {
-        Ok(())
+    fn review(change: policy::Change) -> Result<(), policy::Refusal> {
+        let change = Change {
+            tenant: change.tenant,
+            subject: change.subject,
+            operation: match change.operation {
+                policy::Operation::Create => "create",
+                policy::Operation::Replace => "replace",
+                policy::Operation::Patch => "patch",
+                policy::Operation::Delete => "delete",
+            },
+            resource_type: change.resource_type,
+            id: change.id,
+            before: change.before,
+            after: change.after,
+        };
+        callout::review(&change, |why| log("the policy can't be asked", why)).map_err(|refusal| policy::Refusal {
+            status: refusal.status,
+            scim_type: refusal.scim_type,
+            detail: refusal.detail,
+        })
     }
 }
 
@@ -171,4 +184,9 @@ fn mutation(mutation: storage::Mutation) -> store::Mutation {
     }
 }
 
-bindings::export!(Adapter with_types_in bindings);
+mod exported {
+    #![allow(unreachable_pub, reason = "generated from wit/")]
+    use super::Adapter;
+
+    crate::bindings::export!(Adapter with_types_in crate::bindings);
+}

@@ -61,7 +61,9 @@ impl Effect {
                     if !range.is_empty() {
                         let covered: Vec<Key> =
                             keys.range(range.start.clone()..range.end.clone()).map(|(key, _)| key.clone()).collect();
-                        covered.iter().for_each(|key| _ = keys.remove(key));
+                        for key in &covered {
+                            keys.remove(key);
+                        }
                         ranges.push(range.clone());
                     }
                 }
@@ -98,7 +100,10 @@ fn added(key: &[u8], before: Option<&Value>, by: i64) -> Result<Value, StoreErro
         None => 0,
         Some(bytes) => i64::from_le_bytes(bytes.as_slice().try_into().map_err(|_| {
             let len = bytes.len();
-            StoreError::Other(format!("add to key \"{}\": its value is no counter of 8 bytes but has {len}", key.escape_ascii()))
+            StoreError::Other(format!(
+                "add to key \"{}\": its value is no counter of 8 bytes but has {len}",
+                key.escape_ascii()
+            ))
         })?),
     };
     Ok(before.wrapping_add(by).to_le_bytes().to_vec())

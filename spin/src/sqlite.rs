@@ -150,7 +150,8 @@ fn write(db: &Connection, tenant: &str, effect: Effect) -> Result<(), Failed> {
         query(db, statement, &[text(tenant), Sql::Blob(start), Sql::Blob(end)])?;
     }
     for keys in effect.deletes.chunks(WRITTEN_AT_ONCE) {
-        let statement = format!("DELETE FROM scimwell_entries WHERE tenant = ?1 AND key IN ({})", places(2, keys.len()));
+        let statement =
+            format!("DELETE FROM scimwell_entries WHERE tenant = ?1 AND key IN ({})", places(2, keys.len()));
         query(db, &statement, &parameters(tenant, keys.iter().map(|key| blob(key))))?;
     }
     let mut puts = effect.puts.into_iter();
@@ -162,7 +163,11 @@ fn write(db: &Connection, tenant: &str, effect: Effect) -> Result<(), Failed> {
         }
         statement.push_str(" ON CONFLICT (tenant, key) DO UPDATE SET value = excluded.value");
         let written = puts.by_ref().take(WRITTEN_AT_ONCE);
-        query(db, &statement, &parameters(tenant, written.flat_map(|(key, value)| [Sql::Blob(key), Sql::Blob(value)])))?;
+        query(
+            db,
+            &statement,
+            &parameters(tenant, written.flat_map(|(key, value)| [Sql::Blob(key), Sql::Blob(value)])),
+        )?;
     }
     if let Some(last) = effect.sequence {
         let statement = "INSERT INTO scimwell_sequences (tenant, last) VALUES (?1, ?2) \
@@ -296,7 +301,9 @@ fn store_error(Failed(error): Failed) -> StoreError {
     const REMEDY: &str = "give the component `sqlite_databases = [\"default\"]`, and let the dependency \
                           `scimwell:provider` inherit it (inherit_configuration)";
     match error {
-        Error::AccessDenied => StoreError::Other(format!("the component may not use the SQLite database `{DATABASE}`: {REMEDY}")),
+        Error::AccessDenied => {
+            StoreError::Other(format!("the component may not use the SQLite database `{DATABASE}`: {REMEDY}"))
+        }
         Error::NoSuchDatabase => StoreError::Other(format!(
             "there is no SQLite database `{DATABASE}`: {REMEDY}; with a runtime configuration file, name it there"
         )),

@@ -59,21 +59,39 @@ pub fn configured(token: &str, tokens: &str) -> Result<Vec<Token>, String> {
     if !token.trim().is_empty() {
         let hash = hash_of(token).map_err(|why| format!("variable `token`: {why}"))?;
         let permissions = Permissions { read: true, write: true, admin: true };
-        found.push(Token { tenant: DEFAULT_TENANT.into(), subject: "spin-variable".into(), permissions, expires: None, hash });
+        found.push(Token {
+            tenant: DEFAULT_TENANT.into(),
+            subject: "spin-variable".into(),
+            permissions,
+            expires: None,
+            hash,
+        });
     }
     if !tokens.trim().is_empty() {
         // serde's own words on a value of the wrong type would quote it.
-        let entries: Value = serde_json::from_str(tokens)
-            .map_err(|error| format!("variable `tokens`: no JSON at line {} column {}", error.line(), error.column()))?;
+        let entries: Value = serde_json::from_str(tokens).map_err(|error| {
+            format!("variable `tokens`: no JSON at line {} column {}", error.line(), error.column())
+        })?;
         let Value::Array(entries) = entries else {
-            return Err(r#"variable `tokens`: a JSON array is expected: [{"tenant": "acme", "token": "sha256:…"}]"#.into());
+            return Err(
+                r#"variable `tokens`: a JSON array is expected: [{"tenant": "acme", "token": "sha256:…"}]"#.into()
+            );
         };
         for (at, entry) in entries.iter().enumerate() {
             found.push(entry_of(entry).map_err(|why| format!("variable `tokens`, entry {}: {why}", at + 1))?);
         }
     }
+    for (at, token) in found.iter().enumerate() {
+        // One of them would never be found.
+        if let Some(twin) = found[..at].iter().find(|earlier| earlier.hash == token.hash) {
+            let (a, b) = (&twin.tenant, &token.tenant);
+            return Err(format!("one token is configured twice, for the tenants `{a}` and `{b}`; give each its own"));
+        }
+    }
     if found.is_empty() {
-        return Err("no token is configured: set one, `spin up --variable token=…`, or several by the variable `tokens`".into());
+        return Err(
+            "no token is configured: set one, `spin up --variable token=…`, or several by the variable `tokens`".into(),
+        );
     }
     Ok(found)
 }
@@ -147,9 +165,9 @@ fn permissions(entry: &Map<String, Value>) -> Result<Permissions, String> {
 /// Seconds since 1970 of a date (its start in UTC) or a date and time (RFC 3339).
 fn seconds(text: &str) -> Result<i64, String> {
     let whole = if text.contains(['T', 't']) { text.to_owned() } else { format!("{text}T00:00:00Z") };
-    OffsetDateTime::parse(&whole, &Rfc3339)
-        .map(OffsetDateTime::unix_timestamp)
-        .map_err(|_| format!("`expires`: {text:?} is neither a date, 2027-01-31, nor a date and time, 2027-01-31T12:00:00Z"))
+    OffsetDateTime::parse(&whole, &Rfc3339).map(OffsetDateTime::unix_timestamp).map_err(|_| {
+        format!("`expires`: {text:?} is neither a date, 2027-01-31, nor a date and time, 2027-01-31T12:00:00Z")
+    })
 }
 
 /// The SHA-256 of a token given as it is, or the one given in its stead.
@@ -206,7 +224,8 @@ mod tests {
     const HASH_OF_B: &str = "sha256:df7e70e5021544f4834bbee64a9e3789febc4be81470df629cad6ddb03320a5c";
 
     fn ask(tokens: &[Token], authorization: &str, tenant: Option<&str>) -> Result<String, Refusal> {
-        authenticate(tokens, Some(authorization), tenant, NOW).map(|token| format!("{} {}", token.tenant, token.subject))
+        authenticate(tokens, Some(authorization), tenant, NOW)
+            .map(|token| format!("{} {}", token.tenant, token.subject))
     }
 
     #[test]
@@ -260,6 +279,7 @@ mod tests {
         refused("", "", "no token is configured");
         refused("sha256:S3CRET", "", "variable `token`: `sha256:` is followed by 64 hexadecimal digits");
         refused(&format!("sha256:{}", "é".repeat(32)), "", "64 hexadecimal digits");
+        refused("S3CRET", r#"[{"tenant": "a", "token": "S3CRET"}]"#, "twice, for the tenants `default` and `a`");
         refused("", "[S3CRET]", "variable `tokens`: no JSON at line 1 column 2");
         refused("", r#"{"tenant": "S3CRET"}"#, "a JSON array is expected");
         refused("", r#"["S3CRET"]"#, "entry 1: an object is expected");
@@ -271,6 +291,10 @@ mod tests {
         refused("T", r#"[{"tenant": "a", "token": "S3CRET", "permissions": "all"}]"#, "`permissions` is an array");
         refused("T", r#"[{"tenant": "a", "token": "S3CRET", "permissions": ["Read"]}]"#, "\"Read\" is none of");
         refused("T", r#"[{"tenant": "a", "token": "S3CRET", "expires": "soon"}]"#, "\"soon\" is neither a date");
-        refused("T", r#"[{"tenant": "a", "token": "S3CRET"}, {"tenant": "b", "token": 7}]"#, "entry 2: `token` is a string");
+        refused(
+            "T",
+            r#"[{"tenant": "a", "token": "S3CRET"}, {"tenant": "b", "token": 7}]"#,
+            "entry 2: `token` is a string",
+        );
     }
 }

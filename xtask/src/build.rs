@@ -16,8 +16,11 @@ pub(crate) const SERVICE: &str = "scimwell-http.wasm";
 pub(crate) const ADAPTER: &str = "scimwell-spin.wasm";
 
 /// What the crates leave and what the components are called: the guest's two examples and the adapter.
-const COMPONENTS: [(&str, &str); 3] =
-    [("examples/scimwell.wasm", "scimwell.wasm"), ("examples/scimwell_http.wasm", SERVICE), ("scimwell_spin.wasm", ADAPTER)];
+const COMPONENTS: [(&str, &str); 3] = [
+    ("examples/scimwell.wasm", "scimwell.wasm"),
+    ("examples/scimwell_http.wasm", SERVICE),
+    ("scimwell_spin.wasm", ADAPTER),
+];
 
 /// `cargo xtask build`
 pub(crate) fn build(workspace: &Workspace, arguments: &[String]) -> Result<()> {

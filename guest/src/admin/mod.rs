@@ -9,10 +9,12 @@
 //! | `/admin/resource-types` | GET |
 //! | `/admin/resource-types/{name}` | GET, PUT, DELETE |
 //! | `/admin/log?after=…&count=…` | GET |
+//! | `/admin/maintenance` | POST |
 
 pub mod change;
 mod conform;
 mod log;
+mod maintenance;
 mod resource_types;
 mod schemas;
 mod settings;
@@ -51,11 +53,13 @@ pub fn run<H: Host>(ctx: &Context<'_, H>, segments: &[String]) -> Result<Respons
         (["resource-types", name], "DELETE") => resource_types::delete(ctx, name),
         (["schemas" | "resource-types", _], _) => Err(not_allowed(method, "GET, HEAD, PUT, DELETE, OPTIONS")),
         (["log"], "GET") => log::page(ctx),
+        (["maintenance"], "POST") => maintenance::run(ctx),
+        (["maintenance"], _) => Err(not_allowed(method, "POST, OPTIONS")),
         (["schemas" | "resource-types" | "log"], _) => Err(not_allowed(method, "GET, HEAD, OPTIONS")),
         _ => Err(ScimError::new(
             ErrorKind::NotFound,
             "There is nothing here. Below /admin are settings, schemas, schemas/{urn}, resource-types, \
-             resource-types/{name} and log.",
+             resource-types/{name}, log and maintenance.",
         )),
     }
 }

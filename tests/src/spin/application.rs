@@ -97,7 +97,10 @@ impl Application {
         }
         let outbound = Outbound { allowed: Arc::clone(&manifest) };
         let wasi = WasiCtx::builder().inherit_stderr().build();
-        Store::new(&self.engine, State { manifest, table: ResourceTable::new(), wasi, http: WasiHttpCtx::new(), outbound })
+        Store::new(
+            &self.engine,
+            State { manifest, table: ResourceTable::new(), wasi, http: WasiHttpCtx::new(), outbound },
+        )
     }
 
     /// Answers one request; the body streams while the instance goes on.

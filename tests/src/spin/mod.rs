@@ -12,6 +12,7 @@ mod bridge;
 mod outbound;
 mod server;
 mod sqlite;
+mod up;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use std::path::PathBuf;
 pub use application::Application;
 pub use bridge::Bridge;
 pub use server::serve;
+pub use up::{Up, Way, find_spin};
 
 /// What a manifest and a command line tell Spin of a component.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +31,8 @@ pub struct Manifest {
     pub sqlite: Option<PathBuf>,
     /// `allowed_outbound_hosts`: `http://127.0.0.1:8000`, without wild cards.
     pub outbound: Vec<String>,
+    /// A statement that the instance does not survive, by how it begins: what a crash in the middle leaves.
+    pub dies_at: Option<String>,
 }
 
 impl Manifest {

@@ -40,6 +40,9 @@ impl HostConnection for State {
         statement: String,
         parameters: Vec<Value>,
     ) -> wasmtime::Result<Result<QueryResult, Error>> {
+        if self.manifest.dies_at.as_ref().is_some_and(|start| statement.starts_with(start.as_str())) {
+            wasmtime::bail!("the instance dies at `{statement}`, as it was told to");
+        }
         let connection = self.table.get_mut(&connection)?;
         let opened = match &connection.opened {
             Some(opened) => Arc::clone(opened),
