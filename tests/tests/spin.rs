@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::io::{Read, Write as _};
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::sync::{Arc, Barrier};
+use std::sync::{Arc, Barrier, OnceLock};
 use std::thread;
 
 use bytes::Bytes;
@@ -196,6 +196,18 @@ fn routes(way: &Way) {
     let found = client.send(&get("/scim/v2/Users?filter=userName%20eq%20%22ann%22")).expect("the server answers");
     assert_eq!(found.json()["totalResults"], 0, "{found}");
 
+    // Bodies of any size: what the host buffers, what it takes in one write, and more.
+    let schemas = client.send(&get("/scim/v2/Schemas")).expect("the server answers");
+    assert!(schemas.body.len() > 8 * 1024 && schemas.json()["Resources"].is_array(), "{schemas}");
+    for n in 0..4 {
+        let long = json!({"userName": format!("long{n}"), "nickName": "n".repeat(300 * 1024)});
+        let created = client.send(&Request::new("POST", "/scim/v2/Users").bearer("T").json(&long));
+        assert_eq!(created.expect("the server answers").status, 201);
+    }
+    let listed = client.send(&get("/scim/v2/Users")).expect("the server answers");
+    assert!(listed.body.len() > 1024 * 1024, "{} bytes", listed.body.len());
+    assert_eq!(listed.json()["totalResults"], 5);
+
     let swept = client.send(&Request::new("POST", "/scim/v2/admin/maintenance").bearer("T"));
     assert_eq!(swept.expect("the server answers").json(), json!({"steps": 0, "done": true}));
 }
@@ -223,8 +235,10 @@ impl Local {
 
     /// Status and body of the answer to a request with the token.
     async fn send(&self, manifest: &Manifest, method: &str, target: &str, body: &Value) -> (u16, Value) {
-        let application =
-            Application::new(&component("scimwell-on-spin.wasm"), manifest.clone()).expect("the component compiles");
+        // Compiled once for all tests.
+        static COMPOSED: OnceLock<Application> = OnceLock::new();
+        let compile = || Application::new(&component("scimwell-on-spin.wasm"), Manifest::default());
+        let application = COMPOSED.get_or_init(|| compile().expect("the component compiles")).with(manifest.clone());
         let request = http::Request::builder()
             .method(method)
             .uri(format!("http://scim.example{target}"))

@@ -84,6 +84,12 @@ impl Application {
         Ok(Self { engine, component, manifest: Arc::new(manifest) })
     }
 
+    /// The same component, compiled once, for another manifest.
+    #[must_use]
+    pub fn with(&self, manifest: Manifest) -> Self {
+        Self { engine: self.engine.clone(), component: self.component.clone(), manifest: Arc::new(manifest) }
+    }
+
     /// The component, for instances of other worlds than HTTP.
     pub(crate) fn component(&self) -> &InstancePre<State> {
         &self.component
