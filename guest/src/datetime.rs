@@ -25,7 +25,12 @@ pub fn parse(text: &str) -> Option<i128> {
 /// Milliseconds since 1970-01-01T00:00:00Z as `2026-11-22T16:40:00.123Z`. What lies beyond the year 9999 becomes its end,
 /// since the format has no room for it.
 pub fn format(ms: Timestamp) -> String {
-    let instant = UtcDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000).unwrap_or(UtcDateTime::MAX);
+    format_instant(i128::from(ms) * 1_000_000)
+}
+
+/// The same of nanoseconds, cut to milliseconds.
+pub fn format_instant(nanoseconds: i128) -> String {
+    let instant = UtcDateTime::from_unix_timestamp_nanos(nanoseconds).unwrap_or(UtcDateTime::MAX);
     format!(
         "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
         instant.year(),

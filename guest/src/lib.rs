@@ -25,6 +25,7 @@ pub mod limits;
 pub mod ops;
 pub mod password;
 pub mod patch;
+pub mod precis;
 pub mod project;
 pub mod query;
 pub mod render;
@@ -66,7 +67,12 @@ pub fn handle<H: Host>(host: &H, request: &Request) -> Response {
 }
 
 fn answer<H: Host>(host: &H, request: &Request) -> Result<Response> {
-    let principal = authenticate(host, request)?;
+    let principal = match authenticate(host, request) {
+        Err(error) if error.kind == ErrorKind::Unauthorized => {
+            return ops::discover::public(request).ok_or(error);
+        }
+        authenticated => authenticated?,
+    };
     let store = host.open(&principal.tenant).map_err(store::failure)?;
     let tenant = Tenant::load(&store)?;
     let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));

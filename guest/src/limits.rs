@@ -24,13 +24,20 @@ pub const DEFAULT_PAGE: usize = 100;
 pub const MAX_PAGE: usize = 1_000;
 /// Entries read from the store in one call while walking a range.
 pub const SCAN_BATCH: u32 = 1_000;
+/// Documents read in one call where each is found by its own key.
+pub const FETCH_BATCH: usize = 200;
+/// Entries that are passed over one by one rather than by looking for a way round them.
+pub const SKIP_SCAN: u32 = 200;
 /// Resources tested against a filter, or sorted, for one page. Beyond it an index page is 400 tooMany and a cursor page
 /// ends early.
 pub const SEARCH_EXAMINED: u64 = 1_000_000;
+/// Keys of indexes and edges read to find the candidates of one page. Beyond it the same happens.
+pub const SEARCH_KEYS: u64 = 500_000;
 /// Sort keys held for one page: `startIndex` reaches this far into a sorted list.
 pub const SORT_KEYS: usize = 250_000;
-/// Bytes of a value that decide its place in a sorted list; beyond them the id does. Bounds cursors and memory alike.
-pub const SORT_KEY_BYTES: usize = 512;
+/// Bytes of a value that decide its place in a sorted list; beyond them the id does. As many as an index has, so that a list
+/// is in the same order whether an index or the documents give it. Bounds cursors and memory alike.
+pub const SORT_KEY_BYTES: usize = INDEX_VALUE_BYTES;
 /// How often a transaction that lost a race runs again before 503.
 pub const COMMIT_ATTEMPTS: usize = 64;
 /// A PATCH answers 204 instead of the whole resource where more edges than this would have to be read for it

@@ -145,6 +145,17 @@ impl Query {
     }
 }
 
+/// A parameter of a request's target that no SCIM search has; `None` where it is absent or empty.
+pub fn parameter(target: &str, name: &str) -> Result<Option<String>> {
+    let query = target.split_once('?').map_or("", |(_, query)| query);
+    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    let Some((_, value)) = pairs.find(|(key, _)| key.eq_ignore_ascii_case(name)) else { return Ok(None) };
+    let value = decode(value).map_err(|problem| {
+        ScimError::new(ErrorKind::InvalidValue, format!("{name}: {problem}; percent-encode the UTF-8 bytes"))
+    })?;
+    Ok(Some(value).filter(|value| !value.trim().is_empty()))
+}
+
 /// An integer, with what is negative as 0 and what is beyond 64 bits as the most there is.
 fn integer(name: &str, text: Option<&str>, compat: &mut Compat) -> Result<Option<u64>> {
     let Some(text) = text else { return Ok(None) };
@@ -314,6 +325,15 @@ mod tests {
         let error = parse("sortOrder=desc").sort_order().expect_err("must be refused");
         assert_eq!(error.detail, "sortOrder: expected ascending or descending, found \"desc\"");
         assert_eq!(parse("sortBy=name.familyName%20").sort_by(), Some("name.familyName"));
+    }
+
+    #[test]
+    fn parameters_of_their_own() {
+        let of = |target| parameter(target, "resourceType").map_err(|error| error.kind);
+        assert_eq!(of("/admin/explain?filter=x&resourcetype=a%20b"), Ok(Some("a b".to_owned())));
+        assert_eq!(of("/admin/explain?resourceType="), Ok(None));
+        assert_eq!(of("/admin/explain"), Ok(None));
+        assert_eq!(of("/admin/explain?resourceType=%2"), Err(ErrorKind::InvalidValue));
     }
 
     #[test]

@@ -92,15 +92,19 @@ pub fn spliced(resource_type: &ResourceType, mut shell: Object, document: &Docum
     shell.shift_remove("schemas");
     let head: Object = head.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     let (head, tail) = (Value::Object(head).to_string(), Value::Object(shell).to_string());
-    let parts = [head.as_bytes(), &document.attributes, tail.as_bytes()];
-    let inner = parts.map(|object| object.get(1..object.len().saturating_sub(1)).unwrap_or_default());
-    let mut text = Vec::with_capacity(parts.iter().map(|part| part.len()).sum());
+    merged([head.as_bytes(), &document.attributes, tail.as_bytes()])
+}
+
+/// The text of the object that has the members of these.
+fn merged(objects: [&[u8]; 3]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(objects.iter().map(|object| object.len()).sum());
     text.push(b'{');
-    for part in inner.into_iter().filter(|part| !part.is_empty()) {
-        if text.len() > 1 {
+    for object in objects {
+        let members = object.get(1..object.len().saturating_sub(1)).unwrap_or_default();
+        if text.len() > 1 && !members.is_empty() {
             text.push(b',');
         }
-        text.extend_from_slice(part);
+        text.extend_from_slice(members);
     }
     text.push(b'}');
     text
@@ -130,8 +134,8 @@ pub struct Page<'p> {
     pub start_index: Option<u64>,
     /// The cursor of the next page; `None` on the last one, and in pages by index.
     pub next_cursor: Option<&'p str>,
-    /// The resources of the page.
-    pub resources: &'p [Value],
+    /// The resources of the page, each as JSON text.
+    pub resources: &'p [Vec<u8>],
 }
 
 /// A list response (RFC 7644 §3.4.2, RFC 9865 §2).
@@ -148,13 +152,23 @@ pub fn page(page: &Page<'_>) -> Response {
     if let Some(cursor) = page.next_cursor {
         body.insert("nextCursor".into(), cursor.into());
     }
-    body.insert("Resources".into(), page.resources.into());
-    json(200, &Value::Object(body))
+    let head = Value::Object(body).to_string();
+    let mut resources =
+        Vec::with_capacity(page.resources.iter().map(|resource| resource.len() + 1).sum::<usize>() + 16);
+    resources.extend_from_slice(b"{\"Resources\":");
+    for (i, resource) in page.resources.iter().enumerate() {
+        resources.push(if i == 0 { b'[' } else { b',' });
+        resources.extend_from_slice(resource);
+    }
+    resources.extend_from_slice(if page.resources.is_empty() { b"[]}" } else { b"]}" });
+    text(200, merged([head.as_bytes(), &resources, b"{}"]))
 }
 
 /// A list response with all there is.
 pub fn all(resources: &[Value]) -> Response {
-    page(&Page { total: Some(resources.len() as u64), start_index: Some(1), next_cursor: None, resources })
+    let resources: Vec<Vec<u8>> = resources.iter().map(|resource| resource.to_string().into_bytes()).collect();
+    let total = Some(resources.len() as u64);
+    page(&Page { total, start_index: Some(1), next_cursor: None, resources: &resources })
 }
 
 /// What became of one operation of a bulk request (RFC 7644 §3.7.3).

@@ -52,6 +52,8 @@ impl Person {
         let mut body = json!({ "userName": name, "nickName": if self.matches { "yes" } else { "no" } });
         if let Some(title) = self.title {
             body["title"] = json!(format!("{}{title}", if title % 2 == 0 { "t" } else { "T" }));
+            // The same where an index has the order.
+            body["displayName"] = body["title"].clone();
         }
         body
     }
@@ -89,7 +91,13 @@ impl World {
 }
 
 /// Each way of listing, and whether it shows only those that match.
-const WAYS: [(&str, bool); 9] = [
+const WAYS: [(&str, bool); 15] = [
+    ("/Users?sortBy=displayName", false),
+    ("/Users?sortBy=displayName&sortOrder=descending", false),
+    ("/Users?sortBy=displayName&filter=nickName+eq+%22yes%22", true),
+    ("/Users?sortBy=displayName&sortOrder=descending&filter=nickName+eq+%22yes%22", true),
+    ("/Users?filter=displayName+pr+or+not+(displayName+pr)", false),
+    ("/Users?sortBy=userName&filter=nickName+eq+%22yes%22+and+userName+ge+%22u%22", true),
     ("/Users?x", false),
     ("/Users?filter=nickName+eq+%22yes%22", true),
     ("/Users?sortBy=title", false),

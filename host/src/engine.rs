@@ -1,4 +1,4 @@
-//! The WebAssembly engine: a component compiled once and instantiated for each request.
+//! The WebAssembly engine: a component compiled once, its instances and what they may use.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
 
 use crate::bindings::ProviderPre;
+use crate::code_cache::CodeCache;
 use crate::error::{Error, Result};
 use crate::instance::{self, Imports, Instance};
 
@@ -31,11 +32,19 @@ pub struct Config {
     pub timeout: Duration,
     /// Requests handled at once; more wait for their turn. Default: 128.
     pub max_concurrent: u32,
+    /// Idle instances that a [`Provider`](crate::Provider) keeps, each for the next request of the tenant that it has
+    /// served and no other; 0 makes a fresh one for each request. Default: 32.
+    pub kept_instances: u32,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { memory_bytes: 256 * 1024 * 1024, timeout: Duration::from_secs(30), max_concurrent: 128 }
+        Self {
+            memory_bytes: 256 * 1024 * 1024,
+            timeout: Duration::from_secs(30),
+            max_concurrent: 128,
+            kept_instances: 32,
+        }
     }
 }
 
@@ -50,10 +59,19 @@ pub struct Engine {
 impl Engine {
     /// Compiles the component.
     pub fn new(component: &[u8], config: Config) -> Result<Self> {
+        Self::build(component, config, None)
+    }
+
+    /// The same with a cache, so that it is compiled at the first start only.
+    pub fn cached(component: &[u8], config: Config, cache: &CodeCache) -> Result<Self> {
+        Self::build(component, config, Some(cache))
+    }
+
+    fn build(component: &[u8], config: Config, cache: Option<&CodeCache>) -> Result<Self> {
         const WORLD: &str = "scimwell:provider/provider@0.1.0";
         let runtime = Runtime::new(config)?;
         let provider = runtime
-            .instantiate_pre(component)
+            .instantiate_pre(component, cache)
             .and_then(ProviderPre::new)
             .map_err(|source| Error::Component { world: WORLD, source })?;
         Ok(Self { runtime, provider })
@@ -86,8 +104,15 @@ impl Runtime {
         Ok(Self { wasm, config, permits })
     }
 
-    pub(crate) fn instantiate_pre(&self, component: &[u8]) -> wasmtime::Result<InstancePre<Instance>> {
-        let component = Component::from_binary(&self.wasm, component)?;
+    pub(crate) fn instantiate_pre(
+        &self,
+        component: &[u8],
+        cache: Option<&CodeCache>,
+    ) -> wasmtime::Result<InstancePre<Instance>> {
+        let component = match cache {
+            Some(cache) => cache.component(&self.wasm, component)?,
+            None => Component::from_binary(&self.wasm, component)?,
+        };
         let mut linker = Linker::new(&self.wasm);
         instance::add_to_linker(&mut linker)?;
         linker.instantiate_pre(&component)
@@ -98,7 +123,6 @@ impl Runtime {
     pub(crate) fn store(&self, imports: Arc<Imports>) -> Store<Instance> {
         let mut store = Store::new(&self.wasm, Instance::new(imports, self.config.memory_bytes));
         store.limiter(|instance| &mut instance.memory);
-        store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
         store
     }
@@ -111,7 +135,8 @@ fn common() -> wasmtime::Config {
 }
 
 fn pooled(config: &Config) -> wasmtime::Config {
-    let count = config.max_concurrent;
+    // Twice those that are kept: one that gives its place to another takes a moment to go.
+    let count = config.max_concurrent.saturating_add(config.kept_instances.saturating_mul(2));
     let mut pool = PoolingAllocationConfig::new();
     // A component of ours has one core module of size and a few small ones that adapt it.
     pool.total_component_instances(count)

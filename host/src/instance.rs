@@ -1,6 +1,7 @@
 //! One component instance's state, and the host's side of its imports.
 //!
-//! Architecture invariant: an instance reaches only the tenant of its latest grant, whatever the guest asks for.
+//! Architecture invariant: an instance serves one tenant in all its life, and reaches it only while it is granted, whatever
+//! the guest asks for.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -36,6 +37,8 @@ pub(crate) struct Imports {
 pub(crate) struct Instance {
     imports: Arc<Imports>,
     grant: Grant,
+    /// The only tenant that it serves, once it has served one.
+    tenant: Option<String>,
     table: ResourceTable,
     /// Made when the guest first uses wasi: most requests touch few of its interfaces.
     wasi: Option<WasiCtx>,
@@ -53,6 +56,19 @@ struct Grant {
     principal: Option<Principal>,
 }
 
+/// The instance was called for another tenant than the one that it serves; a fresh one can take the request, of which nothing
+/// was done yet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OtherTenant;
+
+impl std::fmt::Display for OtherTenant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the instance serves another tenant")
+    }
+}
+
+impl std::error::Error for OtherTenant {}
+
 /// An open store: what a guest's `store` handle stands for.
 #[expect(unreachable_pub, reason = "the generated bindings re-export it")]
 pub struct StoreHandle {
@@ -65,6 +81,7 @@ impl Instance {
         Self {
             imports,
             grant: Grant::default(),
+            tenant: None,
             table: ResourceTable::new(),
             wasi: None,
             http: WasiHttpCtx::new(),
@@ -77,6 +94,16 @@ impl Instance {
     /// Whom the instance serves, once it has authenticated somebody.
     pub(crate) fn principal(&self) -> Option<&Principal> {
         self.grant.principal.as_ref()
+    }
+
+    /// Takes the grant away until the next request of the same tenant; false where the instance must not serve another:
+    /// it uses more memory than this, holds on to something, or wrote what belongs to this request's log.
+    pub(crate) fn rest(&mut self, memory_bytes: usize) -> bool {
+        self.grant = Grant { generation: self.grant.generation + 1, principal: None };
+        self.tenant.is_some()
+            && self.memory.used <= memory_bytes
+            && self.table.is_empty()
+            && self.output.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     /// What the guest wrote to its standard output and error.
@@ -271,6 +298,12 @@ impl wit_auth::Host for Instance {
             Ok(principal) => principal,
             Err(error) => return Ok(Err(refused(error))),
         };
+        match &self.tenant {
+            None => self.tenant = Some(principal.tenant.clone()),
+            Some(tenant) if *tenant == principal.tenant => {}
+            // Its memory may hold what belongs to the tenant that it served before.
+            Some(_) => return Err(OtherTenant.into()),
+        }
         self.grant.principal = Some(principal.clone());
         Ok(Ok(wit_auth::Principal {
             tenant: principal.tenant,

@@ -1,7 +1,7 @@
 //! The scimwell host: runs the SCIM 2.0 provider component on wasmtime, with storage, authentication and policy of your
 //! choice.
 //!
-//! - [`Engine`] compiles the component once; [`Provider`] answers requests, each with a fresh instance.
+//! - [`Engine`] compiles the component once; [`Provider`] answers requests, each instance for one tenant only.
 //! - [`ScimService`] mounts a provider in any hyper, tower or axum application.
 //! - [`storage::Storage`], [`authenticator::Authenticator`] and [`policy::Policy`] are what an application implements;
 //!   memory and redb storage and stored tokens come with the crate.
@@ -22,12 +22,14 @@
 
 pub mod authenticator;
 mod bindings;
+mod code_cache;
 #[cfg(feature = "server")]
 pub mod command;
 mod datetime;
 mod engine;
 mod error;
 mod instance;
+mod kept;
 mod metrics;
 pub mod policy;
 mod provider;
@@ -39,6 +41,7 @@ pub mod tenants;
 pub mod tokens;
 mod wasi_http;
 
+pub use code_cache::CodeCache;
 pub use engine::{Config, Engine};
 pub use error::{Error, Result};
 pub use metrics::Metrics;

@@ -22,6 +22,7 @@ pub struct Metrics {
     duration_micros: AtomicU64,
     commits: AtomicU64,
     conflicts: AtomicU64,
+    instances: AtomicU64,
     traps: AtomicU64,
     timeouts: AtomicU64,
     memory_exceeded: AtomicU64,
@@ -45,6 +46,10 @@ impl Metrics {
 
     pub(crate) fn conflicted(&self) {
         self.conflicts.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn instantiated(&self) {
+        self.instances.fetch_add(1, Relaxed);
     }
 
     pub(crate) fn trapped(&self) {
@@ -76,6 +81,7 @@ impl Metrics {
         for (name, count, help) in [
             ("scimwell_commits_total", &self.commits, "Transactions committed."),
             ("scimwell_conflicts_total", &self.conflicts, "Transactions that lost a race; the provider retries them."),
+            ("scimwell_instances_total", &self.instances, "Instances of the component made; the others were kept."),
             ("scimwell_traps_total", &self.traps, "Requests on which the component failed."),
             ("scimwell_timeouts_total", &self.timeouts, "Requests stopped by the time-out."),
             ("scimwell_memory_exceeded_total", &self.memory_exceeded, "Requests stopped by the memory cap."),

@@ -1,16 +1,18 @@
-//! SCIM requests in, SCIM responses out: a fresh component instance for each.
+//! SCIM requests in, SCIM responses out, by instances of the component.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use serde_json::json;
+use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 use wasmtime::Store;
 
 use crate::authenticator::{Acting, Authenticator, Principal};
 use crate::bindings::exports::scimwell::provider::handler;
 use crate::engine::{Engine, Runtime};
-use crate::instance::{Imports, Instance};
+use crate::instance::{Imports, Instance, OtherTenant};
+use crate::kept::{Client, Kept, KeptInstances};
 use crate::metrics::Metrics;
 use crate::policy::Policy;
 use crate::storage::Storage;
@@ -102,6 +104,7 @@ pub(crate) enum Failure {
 pub struct Provider {
     engine: Arc<Engine>,
     imports: Arc<Imports>,
+    kept: KeptInstances,
 }
 
 impl Provider {
@@ -113,7 +116,8 @@ impl Provider {
         policy: Arc<dyn Policy>,
     ) -> Self {
         let metrics = Arc::new(Metrics::default());
-        Self { engine, imports: Arc::new(Imports { storage, authenticator, policy, metrics }) }
+        let kept = KeptInstances::new(engine.runtime.config.kept_instances);
+        Self { engine, imports: Arc::new(Imports { storage, authenticator, policy, metrics }), kept }
     }
 
     /// The same for requests of this principal only: for a caller that was authenticated before.
@@ -122,7 +126,7 @@ impl Provider {
         let authenticator = Arc::new(Acting(principal));
         let imports =
             Imports { storage: storage.clone(), authenticator, policy: policy.clone(), metrics: metrics.clone() };
-        Self { engine: self.engine.clone(), imports: Arc::new(imports) }
+        Self { engine: self.engine.clone(), imports: Arc::new(imports), kept: KeptInstances::new(0) }
     }
 
     /// What this provider counts.
@@ -143,8 +147,8 @@ impl Provider {
     /// Like [`handle`](Self::handle), with what an access log wants to know.
     pub async fn handle_detailed(&self, request: Request) -> Handled {
         let request_id = request_id(&request.headers);
-        let (called, principal) =
-            run(&self.engine.runtime, &self.imports, async |store| self.call(store, request).await).await;
+        let client = self.kept.client(&request);
+        let (called, principal) = self.call(client, &request.into()).await;
         let response = match called {
             Ok(response) => {
                 if let Some(log) = &response.log {
@@ -157,33 +161,87 @@ impl Provider {
         Handled { response, principal, request_id }
     }
 
-    async fn call(&self, store: &mut Store<Instance>, request: Request) -> wasmtime::Result<handler::Response> {
-        let instance = self.engine.provider.instantiate_async(&mut *store).await?;
-        instance.scimwell_provider_handler().call_handle(store, &request.into()).await
+    /// The component's answer, by an instance that this client's tenant has used before or by a fresh one.
+    async fn call(
+        &self,
+        client: Client,
+        request: &handler::Request,
+    ) -> (Result<handler::Response, Failure>, Option<Principal>) {
+        let runtime = &self.engine.runtime;
+        let turn = match runtime.turn().await {
+            Ok(turn) => turn,
+            Err(failure) => return (Err(failure), None),
+        };
+        if let Some(mut kept) = self.kept.take(client) {
+            let component = &kept.component;
+            let call = async |store: &mut _| component.scimwell_provider_handler().call_handle(store, request).await;
+            let called = turn.call(&mut kept.store, call).await;
+            if !matches!(&called, Err(Failure::Trap { error, .. }) if error.is::<OtherTenant>()) {
+                return self.ended(client, kept, called);
+            }
+        }
+        let mut store = runtime.store(self.imports.clone());
+        let called = turn.call(&mut store, async |store| {
+            self.imports.metrics.instantiated();
+            let component = self.engine.provider.instantiate_async(&mut *store).await?;
+            let response = component.scimwell_provider_handler().call_handle(store, request).await?;
+            Ok((component, response))
+        });
+        match called.await {
+            Ok((component, response)) => self.ended(client, Kept::new(store, component), Ok(response)),
+            Err(failure) => (Err(failure), store.data().principal().cloned()),
+        }
+    }
+
+    /// Keeps the instance where it did well; what failed in any way is thrown away.
+    fn ended(
+        &self,
+        client: Client,
+        kept: Kept,
+        called: Result<handler::Response, Failure>,
+    ) -> (Result<handler::Response, Failure>, Option<Principal>) {
+        let principal = kept.store.data().principal().cloned();
+        if principal.is_some() && called.as_ref().is_ok_and(|response| response.status < 500) {
+            self.kept.put(client, kept);
+        }
+        (called, principal)
     }
 }
 
-/// Runs `call` on the store of a fresh instance, bounded in number, time and memory.
-pub(crate) async fn run<T>(
-    runtime: &Runtime,
-    imports: &Arc<Imports>,
-    call: impl AsyncFnOnce(&mut Store<Instance>) -> wasmtime::Result<T>,
-) -> (Result<T, Failure>, Option<Principal>) {
-    let deadline = Instant::now() + runtime.config.timeout;
-    // Held until the store is gone, and its slot of the pool with it.
-    let Ok(_permit) = timeout_at(deadline, runtime.permits.acquire()).await else {
-        return (Err(Failure::TimedOut), None);
-    };
-    let mut store = runtime.store(imports.clone());
-    let called = timeout_at(deadline, call(&mut store)).await;
-    let instance = store.data();
-    let called = match called {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(_)) if instance.memory.exceeded => Err(Failure::Memory),
-        Ok(Err(error)) => Err(Failure::Trap { error, output: instance.output() }),
-        Err(_elapsed) => Err(Failure::TimedOut),
-    };
-    (called, instance.principal().cloned())
+/// The right to run one instance, until a deadline.
+pub(crate) struct Turn<'r> {
+    /// Held until the instance is gone or kept.
+    _permit: SemaphorePermit<'r>,
+    deadline: Instant,
+}
+
+impl Runtime {
+    /// Waits for a turn.
+    pub(crate) async fn turn(&self) -> Result<Turn<'_>, Failure> {
+        let deadline = Instant::now() + self.config.timeout;
+        match timeout_at(deadline, self.permits.acquire()).await {
+            Ok(Ok(permit)) => Ok(Turn { _permit: permit, deadline }),
+            // Nothing closes the semaphore.
+            Ok(Err(_)) | Err(_) => Err(Failure::TimedOut),
+        }
+    }
+}
+
+impl Turn<'_> {
+    /// Runs `call` on the store of an instance, bounded in time and memory.
+    pub(crate) async fn call<T>(
+        &self,
+        store: &mut Store<Instance>,
+        call: impl AsyncFnOnce(&mut Store<Instance>) -> wasmtime::Result<T>,
+    ) -> Result<T, Failure> {
+        store.set_epoch_deadline(1);
+        match timeout_at(self.deadline, call(store)).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(_)) if store.data().memory.exceeded => Err(Failure::Memory),
+            Ok(Err(error)) => Err(Failure::Trap { error, output: store.data().output() }),
+            Err(_elapsed) => Err(Failure::TimedOut),
+        }
+    }
 }
 
 /// Logs the failure, counts it and makes a response of it.

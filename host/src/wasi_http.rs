@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::instance::{Imports, Instance};
 use crate::metrics::Metrics;
 use crate::policy::Policy;
-use crate::provider::{failed, new_request_id, run};
+use crate::provider::{Failure, failed, new_request_id};
 use crate::service::into_http;
 use crate::storage::Storage;
 
@@ -38,7 +38,7 @@ impl ServiceComponent {
         const WORLD: &str = "scimwell:service/service@0.1.0";
         let runtime = Runtime::new(config)?;
         let proxy = runtime
-            .instantiate_pre(component)
+            .instantiate_pre(component, None)
             .and_then(ProxyPre::new)
             .map_err(|source| Error::Component { world: WORLD, source })?;
         let metrics = Arc::new(Metrics::default());
@@ -47,8 +47,7 @@ impl ServiceComponent {
 
     /// Answers one request. The body is whole on both sides: what is tested here is the component, not streaming.
     pub async fn handle(&self, request: http::Request<Bytes>) -> http::Response<Bytes> {
-        let (called, _) = run(&self.runtime, &self.imports, async |store| self.call(store, request).await).await;
-        let response = match called {
+        let response = match self.run(request).await {
             Ok(response) => return response,
             Err(failure) => failed(&failure, &new_request_id(), &self.imports.metrics),
         };
@@ -58,6 +57,13 @@ impl ServiceComponent {
             *http.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
             http
         })
+    }
+
+    /// By a fresh instance, as on Spin.
+    async fn run(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, Failure> {
+        let turn = self.runtime.turn().await?;
+        let mut store = self.runtime.store(self.imports.clone());
+        turn.call(&mut store, async |store| self.call(store, request).await).await
     }
 
     async fn call(

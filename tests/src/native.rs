@@ -27,7 +27,8 @@ impl<S: Store + Clone> Host for Native<S> {
         match authorization.split_once(' ') {
             Some((scheme, TOKEN)) if scheme.eq_ignore_ascii_case("bearer") => Ok(Principal {
                 tenant: self.tenant.clone(),
-                subject: "native".to_owned(),
+                // As `serve --token` has it, so that logs and `/Me` are alike.
+                subject: "command-line".to_owned(),
                 permissions: Permissions { read: true, write: true, admin: true },
             }),
             _ => Err(AuthError::Unauthenticated),

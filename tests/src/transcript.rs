@@ -19,6 +19,8 @@ const VOLATILE: [&str; 7] =
 pub struct Transcript {
     /// What stands before the first exchange.
     preamble: String,
+    /// Whether it speaks with the server alone: of tenants and tokens, which the core knows nothing of.
+    pub server_only: bool,
     exchanges: Vec<Exchange>,
 }
 
@@ -29,6 +31,8 @@ struct Exchange {
     text: String,
     title: String,
     request: Request,
+    /// Whether the target is relative to the server's root, not to the SCIM base.
+    root: bool,
     /// Variable and path.
     saves: Vec<(String, String)>,
     /// The answer, normalised and laid out.
@@ -50,6 +54,8 @@ pub struct Answer {
 #[derive(Debug)]
 struct Run<'b> {
     base: &'b str,
+    /// The server's root, where targets are relative to something below it.
+    root: Option<&'b str>,
     saved: BTreeMap<String, String>,
 }
 
@@ -73,21 +79,32 @@ impl Transcript {
         if exchanges.is_empty() {
             return Err("the file has no exchange: they begin with a line `### title`".into());
         }
-        Ok(Self { preamble, exchanges })
+        let server_only = preamble.lines().any(|line| line == "@server-only");
+        match exchanges.iter().find(|exchange| exchange.root && !server_only) {
+            Some(exchange) => Err(format!("{}: `@root` needs `@server-only` at the file's beginning", exchange.title)),
+            None => Ok(Self { preamble, server_only, exchanges }),
+        }
     }
 
-    /// Send every request in order and return the normalised answers. `base` is the public base URL that the answers name.
+    /// Send every request in order and return the normalised answers. `base` is the public base URL that the answers name, and
+    /// `path` what stands before a target that is relative to it.
     pub fn run(
         &self,
         base: &str,
+        path: &str,
         mut send: impl FnMut(&Request) -> Result<Response, String>,
     ) -> Result<Vec<Answer>, String> {
-        let mut run = Run { base, saved: BTreeMap::new() };
+        let root = base.strip_suffix(path).filter(|root| *root != base);
+        let mut run = Run { base, root, saved: BTreeMap::new() };
         self.exchanges
             .iter()
             .map(|exchange| {
                 let place = |error: String| format!("{}: {error}", exchange.title);
-                let response = send(&run.fill(&exchange.request).map_err(place)?).map_err(place)?;
+                let mut request = run.fill(&exchange.request).map_err(place)?;
+                if !exchange.root {
+                    request.target.insert_str(0, path);
+                }
+                let response = send(&request).map_err(place)?;
                 run.save(&exchange.saves, &response).map_err(|error| place(format!("{error}\nanswer: {response}")))?;
                 Ok(run.normalise(&exchange.title, &response))
             })
@@ -131,12 +148,14 @@ impl Exchange {
 
         let mut saves = Vec::new();
         let mut anonymous = false;
+        let mut root = false;
         let mut escapes = false;
         let mut rest = asked[1..].iter().skip_while(|line| line.trim().is_empty()).peekable();
         while let Some(line) = rest.next_if(|line| line.starts_with('@') || line.starts_with('#')) {
             match line.split_whitespace().collect::<Vec<_>>()[..] {
                 ["@save", name, path] => saves.push((name.to_owned(), path.to_owned())),
                 ["@anonymous"] => anonymous = true,
+                ["@root"] => root = true,
                 ["@escapes"] => escapes = true,
                 _ if line.starts_with('#') => {}
                 _ => return Err(format!("no directive: {line:?}")),
@@ -158,7 +177,7 @@ impl Exchange {
             request = request.header("Content-Type", "application/scim+json");
         }
         let text = asked.join("\n");
-        Ok(Self { text, title, request, saves, expected: answered.join("\n") })
+        Ok(Self { text, title, request, root, saves, expected: answered.join("\n") })
     }
 }
 
@@ -204,6 +223,7 @@ impl Run<'_> {
 
     fn normalise(&self, title: &str, response: &Response) -> Answer {
         let mut known = vec![(self.base.to_owned(), "{{base}}".to_owned())];
+        known.extend(self.root.map(|root| (root.to_owned(), "{{root}}".to_owned())));
         known.extend(self.saved.iter().map(|(name, value)| (value.clone(), format!("{{{{{name}}}}}"))));
         collect_times(&response.json(), &mut known);
         // The longest first: a base URL contains the shorter things.
@@ -232,7 +252,7 @@ impl Run<'_> {
     }
 }
 
-/// Every `meta.created` and `meta.lastModified`.
+/// Every `created` and `lastModified`, and the `time` of the log's records, a number, which a string takes the place of.
 fn collect_times(value: &Value, known: &mut Vec<(String, String)>) {
     match value {
         Value::Array(values) => values.iter().for_each(|value| collect_times(value, known)),
@@ -240,6 +260,7 @@ fn collect_times(value: &Value, known: &mut Vec<(String, String)>) {
             for (key, value) in object {
                 match (key.as_str(), value) {
                     ("created" | "lastModified", Value::String(time)) => known.push((time.clone(), "{{time}}".into())),
+                    ("time", Value::Number(time)) => known.push((time.to_string(), "\"{{time}}\"".into())),
                     _ => collect_times(value, known),
                 }
             }
@@ -280,7 +301,7 @@ mod tests {
     fn runs_and_prints() {
         let transcript = Transcript::parse(TEXT).unwrap();
         let mut sent = Vec::new();
-        let answers = transcript.run("http://x", |request| {
+        let answers = transcript.run("http://x", "/base", |request| {
             sent.push(request.clone());
             let (status, body) = if sent.len() == 1 { (201, b"{\"id\":\"123\"}".to_vec()) } else { (401, Vec::new()) };
             Ok(Response { status, body, ..Response::default() })
@@ -288,7 +309,7 @@ mod tests {
         let answers = answers.unwrap();
         assert_eq!(sent[0].body, b"{\"a\":1}");
         assert!(sent[0].has("authorization") && sent[0].has("content-type"));
-        assert_eq!(sent[1].target, "/Users/123");
+        assert_eq!(sent[1].target, "/base/Users/123");
         assert!(!sent[1].has("authorization"));
         assert_eq!(transcript.differences(&answers), Vec::<String>::new());
         assert_eq!(transcript.with_answers(&answers), TEXT);
@@ -297,8 +318,21 @@ mod tests {
     #[test]
     fn tells_a_difference() {
         let transcript = Transcript::parse("### one\nGET /x\n\nHTTP 200\n").unwrap();
-        let answers = transcript.run("http://x", |_| Ok(Response { status: 404, ..Response::default() })).unwrap();
+        let answers = transcript.run("http://x", "", |_| Ok(Response { status: 404, ..Response::default() })).unwrap();
         assert_eq!(transcript.differences(&answers).len(), 1);
+    }
+
+    #[test]
+    fn only_the_server_has_a_root() {
+        let exchange = "### one\n@root\nGET /admin/tokens\n\nHTTP 200\n";
+        assert!(Transcript::parse(exchange).unwrap_err().contains("@server-only"));
+        let transcript = Transcript::parse(&format!("About.\n@server-only\n\n{exchange}")).unwrap();
+        assert!(transcript.server_only);
+        let answers = transcript.run("http://x/base", "/base", |request| {
+            assert_eq!(request.target, "/admin/tokens");
+            Ok(Response { status: 200, ..Response::default() })
+        });
+        assert_eq!(transcript.differences(&answers.unwrap()), Vec::<String>::new());
     }
 
     #[test]

@@ -13,7 +13,7 @@ const LAYERS: [&[&str]; 6] = [
     &["route", "ops", "admin", "render", "service"],
     &["host", "filter", "patch", "validate", "query", "project", "compat", "store", "tenant", "password"],
     &["schema", "resource", "datetime"],
-    &["http", "error", "limits", "suggest"],
+    &["http", "error", "limits", "suggest", "precis"],
 ];
 
 /// Imports forbidden although the layers would allow them.

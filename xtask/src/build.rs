@@ -41,7 +41,7 @@ pub(crate) fn serve(workspace: &Workspace, arguments: &[String]) -> Result<ExitC
     become_program(&workspace.server(), &arguments)
 }
 
-/// `cargo xtask bench [--quick] [rows]`
+/// `cargo xtask bench [--quick | --scale] [rows]`
 pub(crate) fn bench(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode> {
     build(workspace, &[])?;
     workspace.cargo("build --release -p scimwell-tests --bin bench").quiet().run()?;

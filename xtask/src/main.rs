@@ -21,7 +21,8 @@ usage: cargo xtask <command>
   compose                  the components alone, and those for Spin in one file
   serve [arguments]        build, then run `scimwell serve` with the arguments
   test                     formatting, lints, all tests, documentation, the SCIM compliance suite
-  bench [--quick] [rows]   build, then measure; --quick leaves out the 100,000 users
+  bench [--quick | --scale] [rows]
+                          build, then measure at 1,000 and 100,000 users; --quick at 1,000 alone, --scale at a million
 
 build leaves target/release/scimwell and, in target/components, scimwell.wasm, scimwell-http.wasm, scimwell-spin.wasm and
 scimwell-on-spin.wasm.";

@@ -18,7 +18,7 @@ use crate::host::Host;
 use crate::limits;
 use crate::ops::Context;
 use crate::resource::{Object, Timestamp};
-use crate::schema::{Attribute, Keyed, Registry, ResourceType};
+use crate::schema::{Attribute, Keyed, Registry, ResourceType, Target};
 use crate::store::log::{self, Configured, Operation, Record};
 use crate::store::{Mode, Read, Store, Txn, keys, repo, transact};
 use crate::tenant::{Configuration, Stored, Work};
@@ -134,9 +134,9 @@ impl Difference {
             }
         }
         // Values compare otherwise where the type or the case rule is another, and then their keys are others too.
-        let shape = |leaf: &Attribute| (leaf.kind, leaf.folds_case());
+        let shape = |target: &Target<'_>| (target.leaf().kind, target.leaf().folds_case(), target.is_single());
         let shapes = |registry: &Registry| -> BTreeMap<Keyed, _> {
-            registry.keyed().into_iter().map(|(keyed, target)| (keyed, shape(target.leaf()))).collect()
+            registry.keyed().into_iter().map(|(keyed, target)| (keyed, shape(&target))).collect()
         };
         let (before, after) = (shapes(old), shapes(new));
         for (keyed, shape) in &after {

@@ -9,10 +9,12 @@
 //! | `/admin/resource-types` | GET |
 //! | `/admin/resource-types/{name}` | GET, PUT, DELETE |
 //! | `/admin/log?after=…&count=…` | GET |
+//! | `/admin/explain?resourceType=…&filter=…&sortBy=…` | GET |
 //! | `/admin/maintenance` | POST |
 
 pub mod change;
 mod conform;
+mod explain;
 mod log;
 mod maintenance;
 mod resource_types;
@@ -28,7 +30,7 @@ use crate::ops::Context;
 use crate::store::Mode;
 
 /// Answer a request for what lies below `/admin`.
-pub fn run<H: Host>(ctx: &Context<'_, H>, segments: &[String]) -> Result<Response> {
+pub fn run<H: Host>(ctx: &mut Context<'_, H>, segments: &[String]) -> Result<Response> {
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     // HEAD is GET without the content (RFC 9110 §9.3.2).
     let method = if ctx.request.method == "HEAD" { "GET" } else { ctx.request.method.as_str() };
@@ -55,11 +57,12 @@ pub fn run<H: Host>(ctx: &Context<'_, H>, segments: &[String]) -> Result<Respons
         (["log"], "GET") => log::page(ctx),
         (["maintenance"], "POST") => maintenance::run(ctx),
         (["maintenance"], _) => Err(not_allowed(method, "POST, OPTIONS")),
-        (["schemas" | "resource-types" | "log"], _) => Err(not_allowed(method, "GET, HEAD, OPTIONS")),
+        (["explain"], "GET") => explain::show(ctx),
+        (["schemas" | "resource-types" | "log" | "explain"], _) => Err(not_allowed(method, "GET, HEAD, OPTIONS")),
         _ => Err(ScimError::new(
             ErrorKind::NotFound,
             "There is nothing here. Below /admin are settings, schemas, schemas/{urn}, resource-types, \
-             resource-types/{name}, log and maintenance.",
+             resource-types/{name}, log, explain and maintenance.",
         )),
     }
 }

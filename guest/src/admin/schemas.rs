@@ -100,7 +100,8 @@ fn mark_indexed(attributes: &[Attribute], documents: &mut [Value]) {
         if attribute.indexed {
             document["indexed"] = json!(true);
         }
-        if let Some(documents) = document["subAttributes"].as_array_mut() {
+        // Not by index, which would put a null where there are none.
+        if let Some(documents) = document.get_mut("subAttributes").and_then(Value::as_array_mut) {
             mark_indexed(&attribute.sub_attributes, documents);
         }
     }

@@ -9,13 +9,14 @@ mod eval;
 mod explain;
 mod parse;
 mod plan;
+mod show;
 
 use std::fmt;
 
 pub use across::{Across, check_across, equals, nowhere};
 pub use check::{Checked, Operand, check, check_values, resolve};
 pub use parse::{parse, parse_path};
-pub use plan::{Access, Plan, plan};
+pub use plan::{Access, Plan, Rest, Way, plan};
 
 /// An attribute as a request names it: `urn:…:User:name.familyName` in its parts, spelled as written.
 #[derive(Clone, Debug, PartialEq, Eq)]

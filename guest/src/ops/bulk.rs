@@ -215,8 +215,8 @@ impl Bulk<'_> {
             // Becoming a member changes a version too.
             for (index, done) in step.iter().zip(&mut done) {
                 let Some((resource_type, id)) = &self.operations[*index].target else { continue };
-                let loaded = repo::peek(txn, resource_type, std::slice::from_ref(id))?.pop().flatten();
-                done.version = loaded.map(|loaded| loaded.version());
+                let stored = repo::peek(txn, resource_type, std::slice::from_ref(id))?.pop().flatten();
+                done.version = stored.map(|stored| stored.shell.version());
             }
         }
         Ok(done)

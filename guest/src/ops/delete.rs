@@ -42,7 +42,7 @@ impl Delete<'_> {
         check_if_match(txn, if_match.as_deref(), &mut old)?;
         let documents = (Some(&old.resource.attributes), None);
         ctx.review(Operation::Delete, resource_type, id, documents)?;
-        repo::remove(txn, resource_type, &old.resource);
+        repo::remove(txn, resource_type, &old.resource)?;
         let members = edges::detach(txn, id)?;
         log::append(txn, &ctx.cause(Operation::Delete, compat), resource_type, id, documents, &members)
     }

@@ -2,12 +2,24 @@
 
 use crate::error::{ErrorKind, Result, ScimError};
 use crate::host::Host;
-use crate::http::Response;
+use crate::http::{Request, Response};
 use crate::render;
-use crate::route::Discovery;
-use crate::schema::discovery;
+use crate::route::{Discovery, Route, route};
+use crate::schema::{REGISTRY, discovery};
 
 use super::Context;
+
+/// What a request without credentials is told, if anything (RFC 7643 §5: the authentication schemes should be public). It is the
+/// same whatever tenant the URL names, so that nobody learns which there are.
+pub fn public(request: &Request) -> Option<Response> {
+    let path = request.target.split('?').next().unwrap_or_default();
+    match route(&REGISTRY, &request.method, path) {
+        Ok(Route::Discovery(Discovery::ServiceProviderConfig)) => {
+            Some(render::json(200, &discovery::public_service_provider_config(&request.base_url)))
+        }
+        _ => None,
+    }
+}
 
 /// What the server tells about itself. There is no filter here, and a client must not believe that one was applied.
 pub fn run<H: Host>(ctx: &Context<'_, H>, discovery: &Discovery) -> Result<Response> {

@@ -10,7 +10,7 @@ use crate::render;
 use crate::route::{self, Me};
 use crate::schema::ResourceType;
 
-use super::select::{Budget, Scope, Window, select};
+use super::select::{Budget, Scope, Search, Window, select};
 use super::{Context, delete, patch, read, replace};
 
 /// The type whose resources stand for subjects.
@@ -63,12 +63,12 @@ fn find<H: Host>(ctx: &Context<'_, H>, resource_type: &ResourceType, attribute: 
             let projection = Projection::default_of(resource_type);
             let scope = Scope { resource_type, filter: Some(filter), sort: None, projection };
             let window = Window::Index { skip: 0, count: 2 };
-            select(ctx, &[scope], None, &window, Budget::default())?.page
+            select(&Search::new(ctx, Budget::default()), &[scope], None, &window)?.page
         }
         Across::All | Across::None => Vec::new(),
     };
     match users.as_slice() {
-        [(_, user)] => Ok(user.resource.id.clone()),
+        [(_, user)] => Ok(user.id().to_owned()),
         [] => Err(ScimError::new(
             ErrorKind::NotFound,
             format!("No {TYPE} has `{attribute}` \"{subject}\", the subject of this token. Provision that user first."),

@@ -13,11 +13,11 @@ use super::precondition::Known;
 /// Read `id`; 304 where the client has this version already (§3.14).
 pub fn run<H: Host>(ctx: &Context<'_, H>, resource_type: &ResourceType, id: &str) -> Result<Response> {
     let found = match keys::is_id(id) {
-        true => repo::peek_shown(&ctx.store, resource_type, id)?,
+        true => repo::peek(&ctx.store, resource_type, &[id.to_owned()])?.pop().flatten(),
         false => None,
     };
-    let shown = found.ok_or_else(|| repo::not_found(resource_type, id))?;
-    let version = shown.loaded.version();
+    let stored = found.ok_or_else(|| repo::not_found(resource_type, id))?;
+    let version = stored.shell.version();
     let location = render::location(resource_type, id, &ctx.request.base_url);
     let mut response = match ctx.known(&version)? {
         Known::Yes => {
@@ -25,7 +25,10 @@ pub fn run<H: Host>(ctx: &Context<'_, H>, resource_type: &ResourceType, id: &str
             response.headers.push(Header::new("etag", version));
             response
         }
-        Known::No => ctx.show_stored(&ctx.store, resource_type, shown)?,
+        Known::No => {
+            let text = ctx.text(&ctx.store, resource_type, stored, &ctx.projection(resource_type)?)?;
+            render::single(200, &version, &location, text)
+        }
     };
     // Read by another URL than its own, as `/Me` or `/users/…`, it still tells its own (RFC 9110 §8.7); a 304 carries what
     // the 200 would have (§15.4.5).

@@ -1,7 +1,5 @@
 //! GET and POST of many resources (RFC 7644 §3.4.2, §3.4.3): one type, or all of them from the root (§3.4.2.1).
 
-use serde_json::Value;
-
 use crate::error::{ErrorKind, Result, ScimError};
 use crate::filter::{self, Across};
 use crate::host::Host;
@@ -13,7 +11,7 @@ use crate::schema::ResourceType;
 
 use super::Context;
 use super::cursor::{self, Cursor};
-use super::select::{Budget, Scope, Selection, Window, select};
+use super::select::{Budget, Scope, Search, Selection, Window, select};
 use super::sort::{Place, Sort};
 
 /// One page of the resources of a type that match, and how many match in all.
@@ -57,12 +55,12 @@ fn search<H: Host>(ctx: &mut Context<'_, H>, endpoint: &str, types: &[&ResourceT
     let sorted = ctx.query.sort_by().map(|_| order);
     let (window, index) = window(ctx, endpoint, &scopes, order)?;
     let ctx = &*ctx;
-    let Selection { total, page, next } = select(ctx, &scopes, sorted, &window, Budget::default())?;
-    let views = page.into_iter().map(|(rank, loaded)| {
+    let Selection { total, page, next } = select(&Search::new(ctx, Budget::default()), &scopes, sorted, &window)?;
+    let texts = page.into_iter().map(|(rank, stored)| {
         let Scope { resource_type, projection, .. } = &scopes[rank];
-        ctx.view(&ctx.store, resource_type, loaded, projection).map(Value::Object)
+        ctx.text(&ctx.store, resource_type, stored, projection)
     });
-    let resources = views.collect::<Result<Vec<_>>>()?;
+    let resources = texts.collect::<Result<Vec<_>>>()?;
     let next = match (next, &window) {
         (Some(Place { key, rank, id, .. }), Window::Cursor { count, .. }) => {
             let resource_type = scopes[rank].resource_type.name.to_string();
@@ -75,7 +73,7 @@ fn search<H: Host>(ctx: &mut Context<'_, H>, endpoint: &str, types: &[&ResourceT
 }
 
 /// What the query comes to in each type; types in which nothing can match are left out.
-fn scopes<'t, H: Host>(ctx: &mut Context<'_, H>, types: &[&'t ResourceType]) -> Result<Vec<Scope<'t>>> {
+pub(super) fn scopes<'t, H: Host>(ctx: &mut Context<'_, H>, types: &[&'t ResourceType]) -> Result<Vec<Scope<'t>>> {
     let filter = match ctx.query.filter() {
         Some(text) => Some(filter::parse(text, &mut ctx.compat)?),
         None => None,
@@ -103,7 +101,7 @@ fn scopes<'t, H: Host>(ctx: &mut Context<'_, H>, types: &[&'t ResourceType]) -> 
 
 /// The part to show, and the `startIndex` to answer with. Clients that name no method get pages by index, as they always did
 /// (RFC 9865 §2.4).
-fn window<H: Host>(
+pub(super) fn window<H: Host>(
     ctx: &mut Context<'_, H>,
     endpoint: &str,
     scopes: &[Scope<'_>],

@@ -1,20 +1,27 @@
-//! The walk behind a search: candidates from the cheapest index, tested, put in order, cut to a page.
+//! The walk behind a search: candidates by the cheapest way, tested, put in order, cut to a page.
 
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+mod by_index;
+mod candidates;
+mod search;
+mod sorted;
+
 use std::ops::ControlFlow;
 
-use crate::error::{ErrorKind, Result, ScimError};
-use crate::filter::{self, Access, Checked, Plan};
+use serde_json::json;
+
+use crate::error::Result;
+use crate::filter::{self, Access, Checked, Plan, Rest};
 use crate::host::Host;
 use crate::limits;
 use crate::project::Projection;
 use crate::query::SortOrder;
-use crate::resource::Resource;
+use crate::schema::order::Span;
 use crate::schema::{ResourceType, Source};
-use crate::store::repo::{self, Loaded};
-use crate::store::{Key, KeyRange, Read, ScanOptions, Store, counter, edges, failure, keys};
+use crate::store::repo::{self, Claim, Stored};
+use crate::store::{Entry, KeyRange, ScanOptions, Store, census, edges, failure, keys};
 
-use super::Context;
+use self::candidates::{Candidate, Choice, Proof};
+pub(super) use self::search::{Budget, Search};
 use super::sort::{Place, Sort, SortKey};
 
 /// One type of a search, and what the search asks of it.
@@ -42,29 +49,14 @@ pub(super) struct Selection {
     /// How many match; `None` where only a cursor's page could be afforded.
     pub total: Option<u64>,
     /// Each with the number of its scope.
-    pub page: Vec<(usize, Loaded)>,
+    pub page: Vec<(usize, Stored)>,
     /// The place after which a cursor goes on; `None` at the end.
     pub next: Option<Place>,
 }
 
-/// What one page may cost.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Budget {
-    /// Resources looked at.
-    pub examined: u64,
-    /// Sort keys held at once.
-    pub held: usize,
-}
-
-impl Default for Budget {
-    fn default() -> Self {
-        Self { examined: limits::SEARCH_EXAMINED, held: limits::SORT_KEYS }
-    }
-}
-
 /// What the walk came by.
 struct Seen {
-    loaded: Loaded,
+    stored: Stored,
     matches: bool,
     key: SortKey,
 }
@@ -84,38 +76,64 @@ impl Window {
         }
     }
 
+    fn skip(&self) -> u64 {
+        match self {
+            Self::Index { skip, .. } => *skip,
+            Self::Cursor { .. } => 0,
+        }
+    }
+
     fn after(&self) -> Option<&Place> {
         match self {
             Self::Index { .. } => None,
             Self::Cursor { after, .. } => after.as_ref(),
         }
     }
+
+    /// What an earlier page knew.
+    fn total(&self) -> Option<u64> {
+        match self {
+            Self::Index { .. } => None,
+            Self::Cursor { total, .. } => *total,
+        }
+    }
+
+    fn is_cursor(&self) -> bool {
+        matches!(self, Self::Cursor { .. })
+    }
 }
 
 /// A page of the matches, sorted where there is an `order`, else by type and creation.
 pub(super) fn select<H: Host>(
-    ctx: &Context<'_, H>,
+    search: &Search<'_, '_, H>,
     scopes: &[Scope<'_>],
     order: Option<SortOrder>,
     window: &Window,
-    budget: Budget,
 ) -> Result<Selection> {
-    match order {
-        Some(order) if window.count() > 0 => sorted(ctx, scopes, order, window, budget),
-        _ if scopes.iter().all(|scope| scope.filter.is_none()) => everything(ctx, scopes, window),
-        _ => filtered(ctx, scopes, window, budget),
+    match (order, scopes) {
+        (Some(order), scopes) if window.count() > 0 => {
+            if let [scope] = scopes
+                && let Some(found) = by_index::select(search, scope, order, window)?
+            {
+                return Ok(found);
+            }
+            sorted::select(search, scopes, order, window)
+        }
+        (_, scopes) if scopes.iter().all(|scope| scope.filter.is_none()) => everything(search, scopes, window),
+        (_, [scope]) => match alone(search, scope, window)? {
+            Some(found) => Ok(found),
+            None => filtered(search, scopes, window),
+        },
+        (_, scopes) => filtered(search, scopes, window),
     }
 }
 
 /// Without filter and sort, totals are counters and the page is read where it is.
-fn everything<H: Host>(ctx: &Context<'_, H>, scopes: &[Scope<'_>], window: &Window) -> Result<Selection> {
-    let counters: Vec<_> = scopes.iter().map(|scope| keys::resource_count(scope.resource_type)).collect();
-    let counts = ctx.store.get(&counters).map_err(failure)?;
-    let counts: Vec<u64> = counts.iter().map(|c| u64::try_from(counter(c.as_deref())).unwrap_or(0)).collect();
-    let mut skip = match window {
-        Window::Index { skip, .. } => *skip,
-        Window::Cursor { .. } => 0,
-    };
+fn everything<H: Host>(search: &Search<'_, '_, H>, scopes: &[Scope<'_>], window: &Window) -> Result<Selection> {
+    let store = &search.ctx.store;
+    let counts = scopes.iter().map(|scope| census::count(store, scope.resource_type)).collect::<Result<Vec<_>>>()?;
+    search.note(|| json!({ "access": ["the documents of the page"] }));
+    let mut skip = window.skip();
     let mut page = Vec::new();
     for (rank, (scope, count)) in scopes.iter().zip(&counts).enumerate() {
         let wanted = window.gathered() - page.len();
@@ -127,45 +145,136 @@ fn everything<H: Host>(ctx: &Context<'_, H>, scopes: &[Scope<'_>], window: &Wind
             skip -= count;
             continue;
         }
-        let options = ScanOptions { skip, limit: limit(wanted), ..ScanOptions::default() };
-        let entries = ctx.store.scan(&documents_from(scope, rank, window.after()), options).map_err(failure)?;
-        let found = entries.iter().map(|e| repo::decode(&keys::last_part(&e.key), &e.value)).collect::<Result<_>>()?;
-        page.extend(repo::stamp(&ctx.store, scope.resource_type, found)?.into_iter().map(|loaded| (rank, loaded)));
+        let place = match skip {
+            0 => census::Place { range: documents_from(scope, rank, window.after()), skip },
+            skip => census::place(store, scope.resource_type, skip)?,
+        };
+        let options = ScanOptions { skip: place.skip, limit: limit(wanted), ..ScanOptions::default() };
+        let entries = store.scan(&place.range, options).map_err(failure)?;
+        search.read(place.skip + entries.len() as u64);
+        page.extend(repo::stamp(store, scope.resource_type, &entries)?.into_iter().map(|stored| (rank, stored)));
         skip = 0;
     }
     Ok(cut(page, window, Some(counts.iter().sum())))
 }
 
-/// With a filter, in the order of creation.
-fn filtered<H: Host>(ctx: &Context<'_, H>, scopes: &[Scope<'_>], window: &Window, budget: Budget) -> Result<Selection> {
-    let (skip, known) = match window {
-        Window::Index { skip, .. } => (*skip, None),
-        Window::Cursor { total, .. } => (0, *total),
+/// A page of one type where keys alone tell who matches: only those shown are read. `None` where they don't.
+fn alone<H: Host>(search: &Search<'_, '_, H>, scope: &Scope<'_>, window: &Window) -> Result<Option<Selection>> {
+    let Some(filter) = &scope.filter else { return Ok(None) };
+    let ty = scope.resource_type;
+    let plan = filter::plan(filter, ty);
+    let after = window.after().map(|after| after.id.as_str());
+    // The entries with one value are in the order of creation: the page is a part of them.
+    for way in plan.ways.iter().filter(|way| plan.rest(Some(way)).is_empty()) {
+        let [Access::Index(target, span @ Span::Equal(_))] = way.paths.as_slice() else { continue };
+        let range = keys::index_span(ty, target, span);
+        let total = match (after, window.total()) {
+            (None, _) => Some(search.count(&range)?),
+            (Some(_), known) => known,
+        };
+        search.note(|| json!({ "access": candidates::paths(way) }));
+        let start = after.map_or_else(|| range.clone(), |id| keys::after(&range, &keys::index_of(&range, id)));
+        let entries = search.keys(&start, window.skip(), limit(window.gathered()), false)?;
+        search.read(window.skip());
+        let claimed = |entry: Entry| {
+            let id = keys::last_part(&entry.key);
+            Candidate { id, proof: Proof::Claim(Box::new((entry.key, entry.value))) }
+        };
+        let found: Vec<Candidate> = entries.into_iter().map(claimed).collect();
+        return shown(search, scope, &plan, found, window, total).map(Some);
+    }
+    if !plan.ways.iter().any(|way| plan.rest(Some(way)).is_empty()) {
+        return Ok(None);
+    }
+    let Choice::Way(way, _) = candidates::choose(search, ty, &plan)? else { return Ok(None) };
+    if !plan.rest(Some(way)).is_empty() {
+        return Ok(None);
+    }
+    let Some(mut found) = candidates::gather(search, ty, way)? else { return Ok(None) };
+    search.note(|| json!({ "access": candidates::paths(way) }));
+    let total = match after {
+        None => Some(found.len() as u64),
+        Some(_) => window.total(),
     };
-    let by_cursor = matches!(window, Window::Cursor { .. });
-    let counts = window.after().is_none();
-    let mut page: Vec<(usize, Loaded)> = Vec::new();
-    let (mut number, mut examined, mut stopped, mut overran) = (0_u64, 0_u64, None, false);
+    let first = found.partition_point(|candidate| after.is_some_and(|after| candidate.id.as_str() <= after));
+    let first = first.saturating_add(usize::try_from(window.skip()).unwrap_or(usize::MAX)).min(found.len());
+    found.drain(..first);
+    found.truncate(window.gathered());
+    shown(search, scope, &plan, found, window, total).map(Some)
+}
+
+/// The page that begins with the first of these.
+fn shown<H: Host>(
+    search: &Search<'_, '_, H>,
+    scope: &Scope<'_>,
+    plan: &Plan<'_>,
+    mut found: Vec<Candidate>,
+    window: &Window,
+    total: Option<u64>,
+) -> Result<Selection> {
+    let more = window.is_cursor() && found.len() > window.count();
+    found.truncate(window.count());
+    let next = found.last().filter(|_| more).map(|last| Place {
+        key: SortKey::Absent,
+        order: SortOrder::Ascending,
+        rank: 0,
+        id: last.id.clone(),
+    });
+    let mut page = Vec::with_capacity(found.len());
+    for (stored, test) in fetch(search, scope, &found)? {
+        // Who has changed since the keys were read may no longer match.
+        if !test || matches(search, scope, &plan.rest(None), &stored)? {
+            page.push((0, stored));
+        }
+    }
+    Ok(Selection { total, page, next })
+}
+
+/// Read candidates, and tell of each whether it is to be tested. Those who are gone are left out.
+fn fetch<H: Host>(search: &Search<'_, '_, H>, scope: &Scope<'_>, found: &[Candidate]) -> Result<Vec<(Stored, bool)>> {
+    let claim = |candidate: &Candidate| match &candidate.proof {
+        Proof::Claim(claim) => Some(Claim::clone(claim)),
+        Proof::Given | Proof::Test => None,
+    };
+    let claims: Vec<_> = found.iter().map(|candidate| (candidate.id.as_str(), claim(candidate))).collect();
+    search.read(claims.len() as u64);
+    let stored = repo::peek_claimed(&search.ctx.store, scope.resource_type, &claims)?;
+    let tests = found.iter().map(|candidate| matches!(candidate.proof, Proof::Test));
+    Ok(stored.into_iter().zip(tests).filter_map(|(stored, test)| Some((stored?, test))).collect())
+}
+
+/// With a filter, in the order of creation.
+fn filtered<H: Host>(search: &Search<'_, '_, H>, scopes: &[Scope<'_>], window: &Window) -> Result<Selection> {
+    let mut known = window.total();
+    let mut counts = window.after().is_none();
+    // The keys of an index may tell the total, so that the walk ends with the page.
+    if let ([scope], true) = (scopes, counts)
+        && let Some(filter) = &scope.filter
+        && let Some(range) = candidates::total(scope.resource_type, &filter::plan(filter, scope.resource_type))
+    {
+        (known, counts) = (Some(search.count(&range)?), false);
+    }
+    let mut page: Vec<(usize, Stored)> = Vec::new();
+    let (mut number, mut stopped, mut overran) = (0_u64, None, None);
     for (rank, scope) in scopes.iter().enumerate() {
         if window.after().is_some_and(|after| rank < after.rank) {
             continue;
         }
-        let flow = walk(ctx, scope, rank, window.after(), budget, &mut |seen| {
+        let flow = walk(search, scope, rank, window, counts, &mut |seen| {
             let full = page.len() >= window.gathered();
             if full && !counts {
                 return ControlFlow::Break(());
             }
-            if examined == budget.examined {
-                overran = true;
+            if !search.examine() {
+                overran = Some(rank);
                 return ControlFlow::Break(());
             }
-            examined += 1;
-            if examined == budget.examined {
-                stopped = Some(place(SortOrder::Ascending, SortKey::Absent, rank, &seen.loaded));
+            if search.is_exhausted() {
+                stopped = Some(place(SortOrder::Ascending, SortKey::Absent, rank, &seen.stored));
             }
             if seen.matches {
-                if number >= skip && !full {
-                    page.push((rank, seen.loaded));
+                if number >= window.skip() && !full {
+                    page.push((rank, seen.stored));
                 }
                 number += 1;
             }
@@ -175,11 +284,11 @@ fn filtered<H: Host>(ctx: &Context<'_, H>, scopes: &[Scope<'_>], window: &Window
             break;
         }
     }
-    if !overran {
+    let Some(overran) = overran else {
         return Ok(cut(page, window, if counts { Some(number) } else { known }));
-    }
-    if !by_cursor {
-        return Err(too_many_examined(budget));
+    };
+    if !window.is_cursor() {
+        return Err(search.too_many(&scopes[overran]));
     }
     // A cursor's page may hold fewer than were asked for (RFC 9865 §2): the next one goes on where this one stopped.
     let full = page.len() >= window.gathered();
@@ -190,121 +299,82 @@ fn filtered<H: Host>(ctx: &Context<'_, H>, scopes: &[Scope<'_>], window: &Window
     Ok(selection)
 }
 
-/// The matches with the smallest keys of those that the window begins with.
-fn sorted<H: Host>(
-    ctx: &Context<'_, H>,
-    scopes: &[Scope<'_>],
-    order: SortOrder,
-    window: &Window,
-    budget: Budget,
-) -> Result<Selection> {
-    let skip = match window {
-        Window::Index { skip, .. } => usize::try_from(*skip).unwrap_or(usize::MAX),
-        Window::Cursor { .. } => 0,
-    };
-    let wanted = skip.saturating_add(window.gathered());
-    let mut smallest: BinaryHeap<Place> = BinaryHeap::new();
-    let (mut total, mut examined, mut refused) = (0_u64, 0_u64, None);
-    for (rank, scope) in scopes.iter().enumerate() {
-        let flow = walk(ctx, scope, rank, None, budget, &mut |seen| {
-            examined += 1;
-            if examined > budget.examined {
-                refused = Some(too_many_examined(budget));
-                return ControlFlow::Break(());
-            }
-            if !seen.matches {
-                return ControlFlow::Continue(());
-            }
-            total += 1;
-            let place = place(order, seen.key, rank, &seen.loaded);
-            if window.after().is_some_and(|after| place <= *after) {
-                return ControlFlow::Continue(());
-            }
-            if smallest.len() < wanted {
-                if smallest.len() >= budget.held {
-                    refused = Some(too_many_held(budget));
-                    return ControlFlow::Break(());
-                }
-                smallest.push(place);
-            } else if smallest.peek().is_some_and(|largest| place < *largest) {
-                smallest.pop();
-                smallest.push(place);
-            }
-            ControlFlow::Continue(())
-        })?;
-        if flow.is_break() {
-            break;
-        }
-    }
-    if let Some(refused) = refused {
-        return Err(refused);
-    }
-    let places: Vec<Place> = smallest.into_sorted_vec().into_iter().skip(skip).collect();
-    let shown = &places[..places.len().min(window.count())];
-    let goes_on = places.len() > shown.len();
-    let next = shown.last().filter(|_| goes_on).cloned();
-    let mut found: BTreeMap<&str, Loaded> = BTreeMap::new();
-    for (rank, scope) in scopes.iter().enumerate() {
-        let ids: Vec<String> = shown.iter().filter(|place| place.rank == rank).map(|place| place.id.clone()).collect();
-        let loaded = repo::peek(&ctx.store, scope.resource_type, &ids)?;
-        let here = shown.iter().filter(|place| place.rank == rank).map(|place| place.id.as_str());
-        found.extend(here.zip(loaded).filter_map(|(id, loaded)| Some((id, loaded?))));
-    }
-    // What was deleted since its key was read is left out.
-    let page = shown.iter().filter_map(|place| Some((place.rank, found.remove(place.id.as_str())?))).collect();
-    Ok(Selection { total: Some(total), page, next })
-}
-
 /// The page out of what was gathered, and where a cursor goes on after it.
-fn cut(mut gathered: Vec<(usize, Loaded)>, window: &Window, total: Option<u64>) -> Selection {
-    let more = matches!(window, Window::Cursor { .. }) && gathered.len() > window.count();
+fn cut(mut gathered: Vec<(usize, Stored)>, window: &Window, total: Option<u64>) -> Selection {
+    let more = window.is_cursor() && gathered.len() > window.count();
     gathered.truncate(window.count());
     let last = gathered.last().filter(|_| more);
-    let next = last.map(|(rank, loaded)| place(SortOrder::Ascending, SortKey::Absent, *rank, loaded));
+    let next = last.map(|(rank, stored)| place(SortOrder::Ascending, SortKey::Absent, *rank, stored));
     Selection { total, page: gathered, next }
 }
 
-fn place(order: SortOrder, key: SortKey, rank: usize, loaded: &Loaded) -> Place {
-    Place { key, order, rank, id: loaded.resource.id.clone() }
+fn place(order: SortOrder, key: SortKey, rank: usize, stored: &Stored) -> Place {
+    Place { key, order, rank, id: stored.id().to_owned() }
 }
 
-/// Come by every candidate of a scope in the order of creation, from `after` on, until `each` breaks off.
+/// Come by every candidate of a scope in the order of creation, from where the window begins on, until `each` breaks off.
+/// `all` tells that each of them will be looked at.
 fn walk<H: Host>(
-    ctx: &Context<'_, H>,
+    search: &Search<'_, '_, H>,
     scope: &Scope<'_>,
     rank: usize,
-    after: Option<&Place>,
-    budget: Budget,
+    window: &Window,
+    all: bool,
     each: &mut impl FnMut(Seen) -> ControlFlow<()>,
 ) -> Result<ControlFlow<()>> {
-    let plan = match &scope.filter {
-        Some(filter) => filter::plan(filter),
-        None => Plan { access: Access::All, members: Vec::new(), residual: Vec::new() },
-    };
-    match candidates(ctx, scope.resource_type, &plan.access, budget)? {
-        Some(ids) => {
-            let passed = after.filter(|after| after.rank == rank).map(|after| after.id.as_str());
-            let ids: Vec<String> =
-                ids.into_iter().filter(|id| passed.is_none_or(|passed| id.as_str() > passed)).collect();
-            for ids in ids.chunks(limits::SCAN_BATCH as usize) {
-                let found = repo::peek(&ctx.store, scope.resource_type, ids)?.into_iter().flatten().collect();
-                if test(ctx, scope, &plan, found, each)?.is_break() {
+    let (ty, store) = (scope.resource_type, &search.ctx.store);
+    let plan = scope.filter.as_ref().map(|filter| filter::plan(filter, ty));
+    let after = window.after();
+    if let Some(plan) = &plan
+        && let Choice::Way(way, _) = candidates::choose(search, ty, plan)?
+        && let Some(found) = candidates::gather(search, ty, way)?
+    {
+        let rest = plan.rest(Some(way));
+        search.note(|| json!({ "access": candidates::paths(way), "tested": texts(&rest) }));
+        let passed = after.filter(|after| after.rank == rank).map(|after| after.id.as_str());
+        let first = found.partition_point(|candidate| passed.is_some_and(|passed| candidate.id.as_str() <= passed));
+        for found in found[first..].chunks(limits::FETCH_BATCH) {
+            for (stored, test) in fetch(search, scope, found)? {
+                let stored = match test {
+                    true if !matches(search, scope, &answered(plan, way), &stored)? => continue,
+                    _ => stored,
+                };
+                if look(search, scope, &rest, stored, each)?.is_break() {
                     return Ok(ControlFlow::Break(()));
                 }
             }
         }
-        None => {
-            let mut range = documents_from(scope, rank, after);
-            while let Some((resources, rest)) = batch(ctx, &range)? {
-                range = rest;
-                let found = repo::stamp(&ctx.store, scope.resource_type, resources)?;
-                if test(ctx, scope, &plan, found, each)?.is_break() {
-                    return Ok(ControlFlow::Break(()));
-                }
+        return Ok(ControlFlow::Continue(()));
+    }
+    let rest = plan.as_ref().map(|plan| plan.rest(None)).unwrap_or_default();
+    search.note(|| match rest.is_empty() {
+        true => json!({ "access": ["every document"] }),
+        false => json!({ "access": ["every document"], "tested": texts(&rest), "advice": search::advice(scope) }),
+    });
+    // What can't be finished isn't begun.
+    if all && !window.is_cursor() && census::count(store, ty)? > search.budget.examined {
+        return Err(search.too_many(scope));
+    }
+    let mut range = documents_from(scope, rank, after);
+    while let Some((entries, after)) = search.documents(&range)? {
+        range = after;
+        for stored in repo::stamp(store, ty, &entries)? {
+            if look(search, scope, &rest, stored, each)?.is_break() {
+                return Ok(ControlFlow::Break(()));
             }
         }
     }
     Ok(ControlFlow::Continue(()))
+}
+
+/// The terms that a way answers, to be tested after all.
+fn answered<'f>(plan: &Plan<'f>, way: &filter::Way<'f>) -> Rest<'f> {
+    Rest { members: Vec::new(), terms: plan.answered(way) }
+}
+
+fn texts(rest: &Rest<'_>) -> Vec<String> {
+    let members = rest.members.iter().map(|id| format!("members eq {id:?}"));
+    members.chain(rest.terms.iter().map(ToString::to_string)).collect()
 }
 
 /// The documents of a scope that come after a place.
@@ -316,114 +386,51 @@ fn documents_from(scope: &Scope<'_>, rank: usize, after: Option<&Place>) -> KeyR
     }
 }
 
-/// The next documents of a range, and the range after them; `None` at its end.
-fn batch<H: Host>(ctx: &Context<'_, H>, range: &KeyRange) -> Result<Option<(Vec<Resource>, KeyRange)>> {
-    let options = ScanOptions { limit: limits::SCAN_BATCH, ..ScanOptions::default() };
-    let entries = ctx.store.scan(range, options).map_err(failure)?;
-    let Some(last) = entries.last() else { return Ok(None) };
-    let rest = keys::after(range, &last.key);
-    let resources = entries.iter().map(|e| repo::decode(&keys::last_part(&e.key), &e.value)).collect::<Result<_>>()?;
-    Ok(Some((resources, rest)))
-}
-
-/// Test candidates, and show each to `each`.
-fn test<H: Host>(
-    ctx: &Context<'_, H>,
+/// Test a candidate, and show it to `each` with its sort key.
+fn look<H: Host>(
+    search: &Search<'_, '_, H>,
     scope: &Scope<'_>,
-    plan: &Plan<'_>,
-    found: Vec<Loaded>,
+    rest: &Rest<'_>,
+    stored: Stored,
     each: &mut impl FnMut(Seen) -> ControlFlow<()>,
 ) -> Result<ControlFlow<()>> {
-    let sort = scope.sort.as_ref();
+    let (matches, key) = judge(search, scope, rest, scope.sort.as_ref(), &stored)?;
+    Ok(each(Seen { stored, matches, key }))
+}
+
+/// Whether a resource satisfies what is left of a filter.
+fn matches<H: Host>(search: &Search<'_, '_, H>, scope: &Scope<'_>, rest: &Rest<'_>, stored: &Stored) -> Result<bool> {
+    judge(search, scope, rest, None, stored).map(|(matches, _)| matches)
+}
+
+/// The same, and the sort key of one that does. Its document is read only where something is asked of it.
+fn judge<H: Host>(
+    search: &Search<'_, '_, H>,
+    scope: &Scope<'_>,
+    rest: &Rest<'_>,
+    sort: Option<&Sort<'_>>,
+    stored: &Stored,
+) -> Result<(bool, SortKey)> {
+    let ctx = search.ctx;
+    for member in &rest.members {
+        search.read(2);
+        if !edges::is_member(&ctx.store, stored.id(), member)? {
+            return Ok((false, SortKey::Absent));
+        }
+    }
+    if rest.terms.is_empty() && sort.is_none() {
+        return Ok((true, SortKey::Absent));
+    }
     let mentions = |source| {
-        let filtered = plan.residual.iter().any(|term| term.mentions(source));
+        let filtered = rest.terms.iter().any(|term| term.mentions(source));
         filtered || sort.is_some_and(|sort| sort.target().attribute.source == source)
     };
     let (members, memberships) = (mentions(Source::Members), mentions(Source::Memberships));
-    let viewed = !plan.residual.is_empty() || sort.is_some();
-    for loaded in found {
-        let id = &loaded.resource.id;
-        let mut member = plan.members.iter().map(|member| edges::is_member(&ctx.store, id, member));
-        let mut matches = member.try_fold(true, |all, one| one.map(|one| all && one))?;
-        let mut key = SortKey::Absent;
-        if matches && viewed {
-            let view = ctx.whole(&ctx.store, scope.resource_type, loaded.clone(), members, memberships)?;
-            matches = plan.residual.iter().all(|term| term.matches(&view));
-            if let Some(sort) = sort.filter(|_| matches) {
-                key = sort.key(&view);
-            }
-        }
-        if each(Seen { loaded, matches, key }).is_break() {
-            return Ok(ControlFlow::Break(()));
-        }
+    let view = ctx.whole(&ctx.store, scope.resource_type, stored.loaded()?, members, memberships)?;
+    match rest.terms.iter().all(|term| term.matches(&view)) {
+        true => Ok((true, sort.map_or(SortKey::Absent, |sort| sort.key(&view)))),
+        false => Ok((false, SortKey::Absent)),
     }
-    Ok(ControlFlow::Continue(()))
-}
-
-/// The ids that an access path leads to, in order and each once; `None` where every resource is a candidate.
-fn candidates<H: Host>(
-    ctx: &Context<'_, H>,
-    resource_type: &ResourceType,
-    access: &Access<'_>,
-    budget: Budget,
-) -> Result<Option<Vec<String>>> {
-    let ids: BTreeSet<String> = match access {
-        Access::All => return Ok(None),
-        Access::Id(id) => std::iter::once((*id).to_owned()).filter(|id| keys::is_id(id)).collect(),
-        Access::Unique(target, value) => holder(ctx, keys::unique(resource_type, target, value))?,
-        Access::HasMember(member) => edges::holders(&ctx.store, member)?.into_iter().collect(),
-        Access::MemberOf(id) if keys::is_id(id) => edges::members(&ctx.store, id)?.into_iter().map(|m| m.id).collect(),
-        Access::MemberOf(_) => BTreeSet::new(),
-        Access::Same(target, operand) => match operand.text(target.leaf()) {
-            Some(text) if target.leaf().indexed => index(ctx, keys::index_equal(resource_type, target, &text), budget)?,
-            Some(text) => holder(ctx, keys::unique(resource_type, target, &text))?,
-            None => return Ok(None),
-        },
-        Access::Equal(target, value) => index(ctx, keys::index_equal(resource_type, target, value), budget)?,
-        Access::StartsWith(target, value) => index(ctx, keys::index_starting(resource_type, target, value), budget)?,
-    };
-    Ok(Some(ids.into_iter().collect()))
-}
-
-fn holder<H: Host>(ctx: &Context<'_, H>, key: Key) -> Result<BTreeSet<String>> {
-    let holder = ctx.store.peek_one(key)?;
-    Ok(holder.into_iter().map(|id| String::from_utf8_lossy(&id).into_owned()).collect())
-}
-
-fn index<H: Host>(ctx: &Context<'_, H>, mut range: KeyRange, budget: Budget) -> Result<BTreeSet<String>> {
-    let mut ids = BTreeSet::new();
-    loop {
-        let entries = ctx.store.entries(&range, true, limits::SCAN_BATCH)?;
-        ids.extend(entries.iter().map(|entry| keys::last_part(&entry.key)));
-        match entries.last() {
-            _ if ids.len() as u64 > budget.examined => return Err(too_many_examined(budget)),
-            Some(last) if entries.len() == limits::SCAN_BATCH as usize => range = keys::after(&range, &last.key),
-            _ => return Ok(ids),
-        }
-    }
-}
-
-/// 400 tooMany (RFC 7644 §3.12): more work than one request is worth.
-fn too_many_examined(budget: Budget) -> ScimError {
-    ScimError::new(
-        ErrorKind::TooMany,
-        format!(
-            "More than {} resources would have to be examined for this page. Narrow the filter by an attribute that is \
-             indexed (id, externalId, userName, emails.value with eq or sw), leave out sortBy, or page with `cursor`.",
-            budget.examined
-        ),
-    )
-}
-
-fn too_many_held(budget: Budget) -> ScimError {
-    ScimError::new(
-        ErrorKind::TooMany,
-        format!(
-            "startIndex reaches deeper into a sorted list than {} resources. Narrow the filter, leave out sortBy, or page \
-             with `cursor`.",
-            budget.held
-        ),
-    )
 }
 
 fn limit(count: usize) -> u32 {

@@ -11,7 +11,7 @@ use crate::resource::Object;
 use crate::schema::{ResourceType, Source};
 use crate::store::Read;
 use crate::store::edges;
-use crate::store::repo::{Loaded, Shown};
+use crate::store::repo::{Loaded, Stored};
 
 use super::Context;
 
@@ -70,23 +70,21 @@ impl<H: Host> Context<'_, H> {
         Ok(render::single(status, &version, &location, text))
     }
 
-    /// The response that shows one resource as it is stored, its document read only where the projection needs it.
-    pub(super) fn show_stored(
+    /// The JSON text of a resource as the client sees it; its document is passed on as it is where nothing of it is left
+    /// out.
+    pub(super) fn text(
         &self,
         reader: &impl Read,
         resource_type: &ResourceType,
-        shown: Shown,
-    ) -> Result<Response> {
-        let projection = self.projection(resource_type)?;
-        let Shown { document, mut loaded } = shown;
-        let id = loaded.resource.id.clone();
+        stored: Stored,
+        projection: &Projection<'_>,
+    ) -> Result<Vec<u8>> {
         if !projection.keeps_documents() {
-            loaded.resource = document.resource(&id)?;
-            return self.show(reader, 200, resource_type, loaded);
+            let view = self.view(reader, resource_type, stored.loaded()?, projection)?;
+            return Ok(Value::Object(view).to_string().into_bytes());
         }
-        let location = render::location(resource_type, &id, &self.request.base_url);
-        let version = loaded.version();
-        let shell = self.view(reader, resource_type, loaded, &projection)?;
-        Ok(render::single(200, &version, &location, render::spliced(resource_type, shell, &document)))
+        let Stored { document, shell } = stored;
+        let shell = self.view(reader, resource_type, shell, projection)?;
+        Ok(render::spliced(resource_type, shell, &document))
     }
 }

@@ -38,7 +38,11 @@ pub static COMMON: &[Attribute] = &[
 static META: &[Attribute] = &[
     string("resourceType", "The name of the resource type of the resource.").case_exact().read_only().build(),
     date_time("created", "When the resource was added to the service provider.").read_only().build(),
-    date_time("lastModified", "When the resource was last changed.").read_only().build(),
+    date_time("lastModified", "When the resource was last changed.")
+        .read_only()
+        .indexed()
+        .from(Source::Modified)
+        .build(),
     reference("location", "The URI of the resource.", &[Cow::Borrowed("uri")]).read_only().build(),
     string("version", "The version of the resource, as in the ETag header.").case_exact().read_only().build(),
 ];

@@ -244,7 +244,7 @@ impl Registry {
                 if target.is_unique() {
                     all.push((keyed(true), target));
                 }
-                if target.leaf().indexed || target.leaf().indexing {
+                if ty.keeps(target.leaf()) {
                     all.push((keyed(false), target));
                 }
             }

@@ -66,6 +66,26 @@ pub const RESOURCE_TYPE_URN: &str = "urn:ietf:params:scim:schemas:core:2.0:Resou
 /// The URN of Schema documents.
 pub const SCHEMA_URN: &str = "urn:ietf:params:scim:schemas:core:2.0:Schema";
 
+/// `GET /ServiceProviderConfig` for a stranger: how to authenticate, which is the same for every tenant, and nothing else.
+pub fn public_service_provider_config(base: &str) -> Value {
+    json!({
+        "schemas": [SERVICE_PROVIDER_CONFIG_URN],
+        "authenticationSchemes": authentication_schemes(),
+        "meta": meta("ServiceProviderConfig", &format!("{base}/ServiceProviderConfig")),
+    })
+}
+
+fn authentication_schemes() -> Value {
+    json!([{
+        "type": "oauthbearertoken",
+        "name": "OAuth Bearer Token",
+        "description": "A bearer token in the Authorization header, issued by the operator of this service",
+        "specUri": "https://www.rfc-editor.org/info/rfc6750",
+        "documentationUri": env!("CARGO_PKG_REPOSITORY"),
+        "primary": true,
+    }])
+}
+
 /// `GET /ServiceProviderConfig` of a server with these features; `base` is the public base URL without a trailing slash.
 pub fn service_provider_config(features: &Features, base: &str) -> Value {
     let bulk = features.bulk.unwrap_or(Bulk { max_operations: 0, max_payload_size: 0 });
@@ -82,14 +102,7 @@ pub fn service_provider_config(features: &Features, base: &str) -> Value {
         "changePassword": {"supported": features.change_password},
         "sort": {"supported": features.sort},
         "etag": {"supported": features.etag},
-        "authenticationSchemes": [{
-            "type": "oauthbearertoken",
-            "name": "OAuth Bearer Token",
-            "description": "A bearer token in the Authorization header, issued by the operator of this service",
-            "specUri": "https://www.rfc-editor.org/info/rfc6750",
-            "documentationUri": env!("CARGO_PKG_REPOSITORY"),
-            "primary": true,
-        }],
+        "authenticationSchemes": authentication_schemes(),
     });
     // RFC 9865 §4: index-based pages stay the default, since clients that name no method expect them.
     if let Some(cursor) = features.cursor {

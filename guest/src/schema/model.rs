@@ -86,6 +86,8 @@ pub enum Source {
     Members,
     /// The same edges seen from the member: the computed side (`User.groups`).
     Memberships,
+    /// When the document last changed, which is kept beside its attributes (`meta.lastModified`).
+    Modified,
     /// In a key of its own, as a hash, where the tenant keeps passwords; else nowhere (`User.password`).
     Password,
 }
@@ -216,6 +218,21 @@ impl ResourceType {
     /// The extension's schema with this URN, in any case.
     pub fn extension(&self, urn: &str) -> Option<&Schema> {
         self.extensions.iter().map(|e| &e.schema).find(|s| s.id.eq_ignore_ascii_case(urn))
+    }
+
+    /// Whether queries may use the secondary index of an attribute. Where there are members, a resource is modified
+    /// without its document, whose index would have to be kept under all their concurrent changes: there is none.
+    pub fn serves(&self, leaf: &Attribute) -> bool {
+        leaf.indexed && !self.moves(leaf)
+    }
+
+    /// Whether writes keep the secondary index of an attribute.
+    pub fn keeps(&self, leaf: &Attribute) -> bool {
+        (leaf.indexed || leaf.indexing) && !self.moves(leaf)
+    }
+
+    fn moves(&self, leaf: &Attribute) -> bool {
+        leaf.source == Source::Modified && self.attribute_from(Source::Members).is_some()
     }
 
     /// The first top-level core attribute with this source.

@@ -2,11 +2,40 @@
 //! secondary indexes are made of.
 
 use std::borrow::Cow;
+use std::ops::Bound;
 
 use serde_json::{Number, Value};
 
 use super::{Attribute, Type, fold_case};
 use crate::datetime;
+use crate::limits;
+
+/// Some of the values that an attribute can have, as texts: what one range of an index holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Span<'v> {
+    /// This one.
+    Equal(Cow<'v, str>),
+    /// Those that start so.
+    StartsWith(Cow<'v, str>),
+    /// Those from one to another.
+    Between(Bound<Cow<'v, str>>, Bound<Cow<'v, str>>),
+    /// None at all. Only an attribute that has one value at most is in the index without one.
+    Absent,
+}
+
+/// Bytes of a text up to which its place in an index is exact: a longer one is cut there, before a character of four bytes at
+/// most, and so never to as few.
+pub const WHOLE_BYTES: usize = limits::INDEX_VALUE_BYTES - 4;
+
+/// Whether the place of a text in an index is exact.
+pub fn is_whole(text: &str) -> bool {
+    text.len() <= WHOLE_BYTES
+}
+
+impl Span<'_> {
+    /// Every value there is.
+    pub const ALL: Span<'static> = Span::Between(Bound::Unbounded, Bound::Unbounded);
+}
 
 /// The text of a stored value of this attribute; `None` where it has none (a complex or a binary value).
 pub fn text<'v>(attribute: &Attribute, value: &'v Value) -> Option<Cow<'v, str>> {
@@ -46,6 +75,11 @@ pub fn instant(nanoseconds: i128) -> String {
     format!("{:032x}", nanoseconds.cast_unsigned() ^ (1 << 127))
 }
 
+/// The instant that a text of [`instant`] stands for.
+pub fn from_instant(text: &str) -> Option<i128> {
+    u128::from_str_radix(text, 16).ok().map(|bits| (bits ^ (1 << 127)).cast_signed())
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -68,6 +102,13 @@ mod tests {
             &[json!("1950-01-01T00:00:00Z"), json!("2026-01-01T01:00:00+02:00"), json!("2026-01-01T00:00:00Z")],
         );
         check(Type::String, &[json!("A"), json!("b"), json!("C")]);
+    }
+
+    #[test]
+    fn instants_come_back() {
+        for nanoseconds in [i128::MIN, -1, 0, 1_700_000_000_000_000_000, i128::MAX] {
+            assert_eq!(from_instant(&instant(nanoseconds)), Some(nanoseconds));
+        }
     }
 
     #[test]

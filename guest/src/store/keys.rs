@@ -6,6 +6,7 @@
 //! | `a` id | type 0 display name: the resource lives. Small, so that others may check it instead of the document |
 //! | `u` type 0 attribute 0 value | id: who holds a unique value |
 //! | `i` type 0 attribute 0 value 0 1 id | nothing: a secondary index; `value` is escaped and cut |
+//! | `i` type 0 attribute 0 FF 0 1 id | nothing: the same of a resource without a value, after all that have one |
 //! | `m` id 0 member | member's type 0 display name: a member of a group |
 //! | `g` member 0 id | nothing: the same edge, seen from the member |
 //! | `v` id | counter: changes of the edges at this resource |
@@ -16,6 +17,7 @@
 //! | `k` digest | such an answer (see `answers`) |
 //! | `k` digest number | a part of its body; the number has 4 bytes, big-endian |
 //! | `n` type | counter: resources of the type |
+//! | `b` type 0 digits prefix | counter: resources of the type whose ids start so; digits is the prefix's length, 1 byte |
 //! | `p` id | the hash of a password |
 //! | `q` | the key that authenticates cursors: 32 random bytes |
 //! | `z` | the tenant's configuration |
@@ -24,8 +26,11 @@
 //!
 //! Ids never hold a NUL byte and type and attribute names are schema names, so the separators are unambiguous.
 
+use std::ops::Bound;
+
 use crate::limits;
 use crate::resource::Timestamp;
+use crate::schema::order::{self, Span};
 use crate::schema::{Attribute, Keyed, ResourceType, Target, fold_case};
 
 use super::{Key, KeyRange};
@@ -71,31 +76,90 @@ pub fn keyed(keyed: &Keyed) -> KeyRange {
 /// One entry of a secondary index.
 pub fn index(resource_type: &ResourceType, target: &Target<'_>, value: &str, id: &str) -> Key {
     let mut key = index_prefix(resource_type, target, value);
-    key.extend_from_slice(&[0, 1]);
+    key.extend_from_slice(&END);
     key.extend_from_slice(id.as_bytes());
     key
 }
 
-/// The entries of a secondary index with this value; those that share its first bytes too where it is long.
-pub fn index_equal(resource_type: &ResourceType, target: &Target<'_>, value: &str) -> KeyRange {
-    let mut key = index_prefix(resource_type, target, value);
-    key.extend_from_slice(&[0, 1]);
-    below(key)
+/// The entry of a resource without a value.
+pub fn index_absent(resource_type: &ResourceType, target: &Target<'_>, id: &str) -> Key {
+    let mut key = index_base(resource_type, target);
+    key.push(ABSENT);
+    key.extend_from_slice(&END);
+    key.extend_from_slice(id.as_bytes());
+    key
 }
 
-/// The entries of a secondary index whose value starts with `prefix`.
-pub fn index_starting(resource_type: &ResourceType, target: &Target<'_>, prefix: &str) -> KeyRange {
-    below(index_prefix(resource_type, target, prefix))
+/// The entries of a secondary index whose values lie in a span; where it ends at a value that is too long for a key, also
+/// some of those that share its beginning.
+pub fn index_span(resource_type: &ResourceType, target: &Target<'_>, span: &Span<'_>) -> KeyRange {
+    let prefix = |value: &str| index_prefix(resource_type, target, value);
+    let (from, to) = match span {
+        Span::Equal(value) => return below([prefix(value).as_slice(), &END].concat()),
+        Span::StartsWith(start) => return below(prefix(start)),
+        Span::Absent => {
+            return below([index_base(resource_type, target).as_slice(), &[ABSENT], &END].concat());
+        }
+        Span::Between(from, to) => (from, to),
+    };
+    let around = |value: &str| below(prefix(&value[..value.floor_char_boundary(order::WHOLE_BYTES)]));
+    let start = match from {
+        Bound::Unbounded => index_base(resource_type, target),
+        Bound::Excluded(value) | Bound::Included(value) if !order::is_whole(value) => around(value).start,
+        Bound::Excluded(value) => [prefix(value).as_slice(), &BEYOND].concat(),
+        Bound::Included(value) => [prefix(value).as_slice(), &END].concat(),
+    };
+    let end = match to {
+        Bound::Unbounded => [index_base(resource_type, target).as_slice(), &[ABSENT]].concat(),
+        Bound::Excluded(value) | Bound::Included(value) if !order::is_whole(value) => around(value).end,
+        Bound::Excluded(value) => [prefix(value).as_slice(), &END].concat(),
+        Bound::Included(value) => [prefix(value).as_slice(), &BEYOND].concat(),
+    };
+    KeyRange { start, end }
+}
+
+/// The entries of an index that have the value of this one.
+pub fn index_siblings(key: &[u8]) -> KeyRange {
+    let end = key.iter().rposition(|byte| *byte == END[1]).map_or(0, |at| at + 1);
+    below(key[..end].to_vec())
+}
+
+/// The entry of one resource among those of one value, whose range it is.
+pub fn index_of(equal: &KeyRange, id: &str) -> Key {
+    [equal.start.as_slice(), id.as_bytes()].concat()
+}
+
+/// The value in the key of an index entry; `None` in that of a resource without one.
+pub fn index_value(resource_type: &ResourceType, target: &Target<'_>, key: &[u8]) -> Option<String> {
+    let escaped = key.get(index_base(resource_type, target).len()..)?;
+    let escaped = &escaped[..escaped.windows(2).position(|pair| pair == END)?];
+    let mut value = Vec::with_capacity(escaped.len());
+    let mut bytes = escaped.iter();
+    while let Some(byte) = bytes.next() {
+        value.push(*byte);
+        if *byte == 0 {
+            bytes.next();
+        }
+    }
+    // What stands for no value is not UTF-8.
+    String::from_utf8(value).ok()
+}
+
+/// Ends a value in an index key. Within one, a NUL byte is followed by FF.
+const END: [u8; 2] = [0, 1];
+/// Comes after all entries with one value and before those of the next.
+const BEYOND: [u8; 2] = [0, 2];
+/// Stands for no value; no byte of UTF-8 is as great.
+const ABSENT: u8 = 0xFF;
+
+fn index_base(resource_type: &ResourceType, target: &Target<'_>) -> Key {
+    join(b'i', &[resource_type.name.as_bytes(), target.name().as_bytes(), b""])
 }
 
 fn index_prefix(resource_type: &ResourceType, target: &Target<'_>, value: &str) -> Key {
     let value = comparable(target.leaf(), value);
-    let mut end = value.len().min(limits::INDEX_VALUE_BYTES);
-    while !value.is_char_boundary(end) {
-        end -= 1;
-    }
-    let mut key = join(b'i', &[resource_type.name.as_bytes(), target.name().as_bytes(), b""]);
-    for byte in value[..end].bytes() {
+    let mut key = index_base(resource_type, target);
+    for byte in value[..value.floor_char_boundary(limits::INDEX_VALUE_BYTES)].bytes() {
         key.push(byte);
         if byte == 0 {
             key.push(0xFF);
@@ -192,6 +256,38 @@ pub fn answer_name(key: &[u8]) -> Option<Digest> {
 /// Counts the resources of a type.
 pub fn resource_count(resource_type: &ResourceType) -> Key {
     join(b'n', &[resource_type.name.as_bytes()])
+}
+
+/// Counts the resources of a type whose ids have this prefix of `length` digits; a shorter id is its own prefix.
+pub fn prefix_count(resource_type: &ResourceType, length: usize, prefix: &str) -> Key {
+    let mut key = prefix_level(resource_type, length);
+    key.extend_from_slice(prefix.as_bytes());
+    key
+}
+
+/// All those counters for prefixes of one length that start with `prefix`, in the order of ids.
+pub fn prefix_counts(resource_type: &ResourceType, length: usize, prefix: &str) -> KeyRange {
+    let mut key = prefix_level(resource_type, length);
+    key.extend_from_slice(prefix.as_bytes());
+    below(key)
+}
+
+/// The prefix that such a key counts.
+pub fn counted_prefix<'k>(resource_type: &ResourceType, key: &'k [u8]) -> &'k str {
+    let at = prefix_level(resource_type, 0).len();
+    key.get(at..).and_then(|prefix| std::str::from_utf8(prefix).ok()).unwrap_or_default()
+}
+
+fn prefix_level(resource_type: &ResourceType, length: usize) -> Key {
+    let mut key = join(b'b', &[resource_type.name.as_bytes(), b""]);
+    // Ids are no longer than `MAX_ID`, so that this is one byte, and never 0, which separates.
+    key.push(u8::try_from(length).unwrap_or(u8::MAX));
+    key
+}
+
+/// The documents of a type from the first whose id starts with `prefix`, or comes after it, on.
+pub fn documents_from(resource_type: &ResourceType, prefix: &str) -> KeyRange {
+    KeyRange { start: document(resource_type, prefix), end: documents(resource_type).end }
 }
 
 /// The key that authenticates cursors.
@@ -307,13 +403,39 @@ mod tests {
         assert!(key("a\0") < key("ab"));
         assert_eq!(key("Ab"), key("aB"));
         assert_eq!(last_part(&key("x\0y")), "id-1");
-        assert!(within(&index_equal(user(), &target, "a"), &key("a")));
-        assert!(!within(&index_equal(user(), &target, "a"), &key("a\0")));
-        assert!(!within(&index_equal(user(), &target, "a"), &key("ab")));
-        assert!(within(&index_starting(user(), &target, "A"), &key("ab")));
+        let span = |span: Span<'_>| index_span(user(), &target, &span);
+        let equal = span(Span::Equal("a".into()));
+        assert!(within(&equal, &key("a")) && !within(&equal, &key("a\0")) && !within(&equal, &key("ab")));
+        assert!(within(&span(Span::StartsWith("A".into())), &key("ab")));
         let long = "é".repeat(1000);
-        assert!(within(&index_equal(user(), &target, &long), &key(&long)));
+        assert!(within(&span(Span::Equal(long.as_str().into())), &key(&long)));
         assert!(key(&long).len() < 512);
+    }
+
+    #[test]
+    fn spans_of_an_index_hold_what_lies_between() {
+        let target = user().resolve(None, "userName", None).unwrap();
+        let values = ["", "a", "a\0", "a\0b", "ab", "b", "é"];
+        let key = |value: &str| index(user(), &target, value, "1");
+        let absent = index_absent(user(), &target, "1");
+        for (i, at) in values.into_iter().enumerate() {
+            assert_eq!(index_value(user(), &target, &key(at)).as_deref(), Some(at));
+            assert!(within(&index_siblings(&key(at)), &index(user(), &target, at, "2")));
+            let span = |from, to| index_span(user(), &target, &Span::Between(from, to));
+            let (above, from) = (span(Bound::Excluded(at.into()), Bound::Unbounded), Bound::Included(at.into()));
+            let (below, to) = (span(Bound::Unbounded, Bound::Excluded(at.into())), Bound::Included(at.into()));
+            let (from, to) = (span(from, Bound::Unbounded), span(Bound::Unbounded, to));
+            for (j, other) in values.into_iter().enumerate() {
+                let found = [&below, &to, &from, &above].map(|range| within(range, &key(other)));
+                assert_eq!(found, [j < i, j <= i, j >= i, j > i], "{other:?} by {at:?}");
+                let siblings = index_siblings(&key(at));
+                assert_eq!(within(&siblings, &key(other)), i == j);
+            }
+            assert!(!within(&above, &absent));
+        }
+        assert!(within(&index_span(user(), &target, &Span::Absent), &absent));
+        assert!(!within(&index_span(user(), &target, &Span::ALL), &absent));
+        assert_eq!(index_value(user(), &target, &absent), None);
     }
 
     #[test]

@@ -28,6 +28,7 @@ pub enum Operation {
 
 /// One record. A change with more than [`limits::LOG_MEMBERS`] members continues in records of its own, each marked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Record {
     /// When: milliseconds since 1970-01-01T00:00:00Z.
     pub time: Timestamp,
@@ -36,6 +37,7 @@ pub struct Record {
     /// What.
     pub operation: Operation,
     /// The resource type's name.
+    #[serde(alias = "resource_type")]
     pub resource_type: String,
     /// The resource.
     pub id: String,
@@ -55,7 +57,7 @@ pub struct Record {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tolerances: Vec<Tolerance>,
     /// The password was set or removed. What it is or was is told nowhere.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, alias = "password_changed", skip_serializing_if = "std::ops::Not::not")]
     pub password_changed: bool,
     /// The record goes on with the members of the one before it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

@@ -3,6 +3,7 @@
 //! Architecture invariant: nothing here knows HTTP, JSON over the wire or a concrete attribute.
 
 pub mod answers;
+pub mod census;
 pub mod edges;
 pub mod keys;
 pub mod log;

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::Value as Json;
 
 use crate::error::{ErrorKind, Result, ScimError};
 use crate::password::Password;
 use crate::resource::{Object, Resource, Timestamp};
 use crate::schema::{ResourceType, Source, Target, Uniqueness, order};
 
-use super::{Key, KeyRange, Read, Store, Txn, keys};
+use super::{Entry, Key, KeyRange, Read, Store, Txn, Value, census, keys};
 
 /// A resource with what the store knows of it beyond the document.
 #[derive(Clone, Debug)]
@@ -32,32 +32,6 @@ impl Loaded {
     pub fn modified(&self) -> Timestamp {
         self.resource.modified.max(self.members_modified.unwrap_or(0))
     }
-}
-
-/// Read resources by id, in the order given; `None` for those that don't exist.
-pub fn peek(reader: &impl Read, resource_type: &ResourceType, ids: &[String]) -> Result<Vec<Option<Loaded>>> {
-    let documents: Vec<Key> = ids.iter().map(|id| keys::document(resource_type, id)).collect();
-    let stamps = ids.iter().flat_map(|id| stamp_keys(resource_type, id));
-    let all: Vec<Key> = documents.iter().cloned().chain(stamps).collect();
-    let values = reader.peek(&all)?;
-    let (documents, stamps) = values.split_at(ids.len());
-    let width = stamp_width(resource_type);
-    ids.iter()
-        .zip(documents)
-        .enumerate()
-        .map(|(i, (id, document))| match document {
-            Some(bytes) => Ok(Some(loaded(decode(id, bytes)?, &stamps[i * width..(i + 1) * width]))),
-            None => Ok(None),
-        })
-        .collect()
-}
-
-/// Add what the store knows beyond the document to resources that were just scanned.
-pub fn stamp(reader: &impl Read, resource_type: &ResourceType, resources: Vec<Resource>) -> Result<Vec<Loaded>> {
-    let all: Vec<Key> = resources.iter().flat_map(|r| stamp_keys(resource_type, &r.id)).collect();
-    let stamps = reader.peek(&all)?;
-    let width = stamp_width(resource_type);
-    Ok(resources.into_iter().zip(stamps.chunks(width)).map(|(resource, stamps)| loaded(resource, stamps)).collect())
 }
 
 /// Read a resource that is about to change: its document must be the same at the commit.
@@ -108,13 +82,13 @@ pub fn write<S: Store>(
         txn.put(keys::alive(&new.id), alive_value(resource_type, &new.attributes));
     }
     if old.is_none() {
-        txn.add(keys::resource_count(resource_type), 1);
+        census::enter(txn, resource_type, &new.id);
     }
     Ok(())
 }
 
 /// Remove a document with everything that hangs on it but its edges.
-pub fn remove<S: Store>(txn: &mut Txn<'_, S>, resource_type: &ResourceType, old: &Resource) {
+pub fn remove<S: Store>(txn: &mut Txn<'_, S>, resource_type: &ResourceType, old: &Resource) -> Result<()> {
     for (_, _, key) in unique_values(resource_type, &old.attributes) {
         txn.delete(key);
     }
@@ -124,7 +98,7 @@ pub fn remove<S: Store>(txn: &mut Txn<'_, S>, resource_type: &ResourceType, old:
     txn.delete(keys::document(resource_type, &old.id));
     txn.delete(keys::alive(&old.id));
     txn.delete(keys::password(&old.id));
-    txn.add(keys::resource_count(resource_type), -1);
+    census::leave(txn, resource_type, &old.id)
 }
 
 /// Store the hash of a resource's password, or remove it. Returns whether that changes anything.
@@ -213,25 +187,76 @@ impl Document {
     }
 }
 
-/// A resource whose document is shown without being read.
+/// A resource as it is stored: its document is read only by those who must look into it.
 #[derive(Clone, Debug)]
-pub struct Shown {
+pub struct Stored {
     /// Its document.
     pub document: Document,
     /// All but the attributes.
-    pub loaded: Loaded,
+    pub shell: Loaded,
 }
 
-/// Read one resource to show it; `None` where there is none.
-pub fn peek_shown(reader: &impl Read, resource_type: &ResourceType, id: &str) -> Result<Option<Shown>> {
-    let mut all = vec![keys::document(resource_type, id)];
-    all.extend(stamp_keys(resource_type, id));
+impl Stored {
+    fn new(id: &str, document: &[u8], stamps: &[Option<Vec<u8>>]) -> Result<Self> {
+        let document = Document::decode(id, document)?;
+        let Document { created, modified, revision, .. } = document;
+        let resource = Resource { id: id.to_owned(), attributes: Object::new(), created, modified, revision };
+        Ok(Self { document, shell: loaded(resource, stamps) })
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &str {
+        &self.shell.resource.id
+    }
+
+    /// With its attributes, read.
+    pub fn loaded(&self) -> Result<Loaded> {
+        Ok(Loaded { resource: self.document.resource(self.id())?, ..self.shell.clone() })
+    }
+}
+
+/// Read resources by id, in the order given; `None` for those that don't exist.
+pub fn peek(reader: &impl Read, resource_type: &ResourceType, ids: &[String]) -> Result<Vec<Option<Stored>>> {
+    let claims: Vec<(&str, Option<Claim>)> = ids.iter().map(|id| (id.as_str(), None)).collect();
+    peek_claimed(reader, resource_type, &claims)
+}
+
+/// A key that leads to a resource, and what it must map to for it to do so.
+pub type Claim = (Key, Value);
+
+/// The same, where a claim that is there no longer counts as if the resource weren't: whoever came by its id through an
+/// index or a unique value need not look into the document, since all is read at once.
+pub fn peek_claimed(
+    reader: &impl Read,
+    resource_type: &ResourceType,
+    ids: &[(&str, Option<Claim>)],
+) -> Result<Vec<Option<Stored>>> {
+    let width = 1 + stamp_width(resource_type);
+    let mut all = Vec::with_capacity(ids.len() * (width + 1));
+    for (id, _) in ids {
+        all.push(keys::document(resource_type, id));
+        all.extend(stamp_keys(resource_type, id));
+    }
+    all.extend(ids.iter().filter_map(|(_, claim)| claim.as_ref().map(|(key, _)| key.clone())));
     let values = reader.peek(&all)?;
-    let Some(bytes) = &values[0] else { return Ok(None) };
-    let document = Document::decode(id, bytes)?;
-    let Document { created, modified, revision, .. } = document;
-    let resource = Resource { id: id.to_owned(), attributes: Object::new(), created, modified, revision };
-    Ok(Some(Shown { document, loaded: loaded(resource, &values[1..]) }))
+    let (values, mut claimed) = (values.chunks(width), values[ids.len() * width..].iter());
+    let one = |((id, claim), values): (&(&str, Option<Claim>), &[Option<Vec<u8>>])| {
+        let holds = match claim {
+            Some((_, expected)) => claimed.next().is_some_and(|value| value.as_ref() == Some(expected)),
+            None => true,
+        };
+        values[0].as_ref().filter(|_| holds).map(|document| Stored::new(id, document, &values[1..])).transpose()
+    };
+    ids.iter().zip(values).map(one).collect()
+}
+
+/// The resources whose documents were just scanned, with what the store knows beyond them.
+pub fn stamp(reader: &impl Read, resource_type: &ResourceType, documents: &[Entry]) -> Result<Vec<Stored>> {
+    let ids: Vec<String> = documents.iter().map(|entry| keys::last_part(&entry.key)).collect();
+    let all: Vec<Key> = ids.iter().flat_map(|id| stamp_keys(resource_type, id)).collect();
+    let stamps = reader.peek(&all)?;
+    let found = ids.iter().zip(documents).zip(stamps.chunks(stamp_width(resource_type)));
+    found.map(|((id, entry), stamps)| Stored::new(id, &entry.value, stamps)).collect()
 }
 
 /// A stored document, read.
@@ -316,13 +341,25 @@ fn unique_values<'t>(resource_type: &'t ResourceType, attributes: &Object) -> Ve
 /// The keys of all secondary indexes that a resource is in.
 fn index_keys(resource_type: &ResourceType, resource: &Resource) -> BTreeSet<Key> {
     let mut found = BTreeSet::new();
-    for target in resource_type.targets().filter(|t| t.leaf().indexed || t.leaf().indexing) {
-        each_text(&resource.attributes, &target, &mut |_, text| {
+    for target in resource_type.targets().filter(|target| resource_type.keeps(target.leaf())) {
+        let mut absent = target.is_single();
+        let mut add = |text: &str| {
             found.insert(keys::index(resource_type, &target, text, &resource.id));
-        });
+            absent = false;
+        };
+        match target.leaf().source {
+            Source::Modified => add(&order::instant(i128::from(resource.modified) * NANOSECONDS)),
+            _ => each_text(&resource.attributes, &target, &mut |_, text| add(text)),
+        }
+        if absent {
+            found.insert(keys::index_absent(resource_type, &target, &resource.id));
+        }
     }
     found
 }
+
+/// In a millisecond.
+const NANOSECONDS: i128 = 1_000_000;
 
 /// All keys of a resource that fall into one of `ranges`: unique values, and entries of secondary indexes.
 pub fn keys_within(resource_type: &ResourceType, resource: &Resource, ranges: &[KeyRange]) -> (Vec<Key>, Vec<Key>) {
@@ -332,10 +369,10 @@ pub fn keys_within(resource_type: &ResourceType, resource: &Resource, ranges: &[
 }
 
 /// Each value that a target has in a document, and the text that stands for it in keys.
-fn each_text(attributes: &Object, target: &Target<'_>, found: &mut impl FnMut(&Value, &str)) {
+fn each_text(attributes: &Object, target: &Target<'_>, found: &mut impl FnMut(&Json, &str)) {
     let object = match target.extension {
         None => Some(attributes),
-        Some(extension) => attributes.get(extension.id.as_ref()).and_then(Value::as_object),
+        Some(extension) => attributes.get(extension.id.as_ref()).and_then(Json::as_object),
     };
     let value = object.and_then(|o| o.get(target.attribute.name.as_ref()));
     for value in values(value) {
@@ -351,10 +388,10 @@ fn each_text(attributes: &Object, target: &Target<'_>, found: &mut impl FnMut(&V
     }
 }
 
-fn values(value: Option<&Value>) -> &[Value] {
+fn values(value: Option<&Json>) -> &[Json] {
     match value {
         None => &[],
-        Some(Value::Array(values)) => values,
+        Some(Json::Array(values)) => values,
         Some(value) => std::slice::from_ref(value),
     }
 }

@@ -1,10 +1,11 @@
-//! `scimwell tenant | token | schema`: administration from the command line.
+//! `scimwell tenant | token | schema | explain`: administration from the command line.
 //!
 //! Each command is a few requests to the routes below `/admin`, written once: `target` has them answered by this process
 //! on local data, or by a running server over HTTP. So both do the same, check the same and say the same.
 
 mod client;
 mod error;
+mod explain;
 mod options;
 mod output;
 mod schema;
@@ -13,7 +14,7 @@ mod tenant;
 mod token;
 
 pub use self::error::{CommandError, Exit};
-pub use self::options::{Place, SchemaCommand, TenantCommand, TokenCommand};
+pub use self::options::{ExplainOptions, Place, SchemaCommand, TenantCommand, TokenCommand};
 
 use self::output::Output;
 use self::target::Target;
@@ -35,6 +36,9 @@ pub fn run(command: Administration) -> Result<(), CommandError> {
             }
             Administration::Schema { command, tenant, place } => {
                 schema::run(command, &tenant, &Target::open(&place, false).await?, place.output()).await
+            }
+            Administration::Explain { options, tenant, place } => {
+                explain::run(options, &tenant, &Target::open(&place, false).await?, place.output()).await
             }
         }
     })

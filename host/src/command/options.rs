@@ -110,3 +110,25 @@ pub enum SchemaCommand {
         id: String,
     },
 }
+
+/// `scimwell explain …`
+#[derive(Args, Clone, Debug)]
+pub struct ExplainOptions {
+    /// A SCIM filter (RFC 7644 §3.4.2.2); all resources unless given.
+    pub filter: Option<String>,
+    /// The resource type that is searched.
+    #[arg(long = "type", value_name = "NAME", default_value = "User")]
+    pub resource_type: String,
+    /// What the list is sorted by.
+    #[arg(long, value_name = "ATTRIBUTE")]
+    pub sort_by: Option<String>,
+    /// The greatest value first.
+    #[arg(long, requires = "sort_by")]
+    pub descending: bool,
+    /// The number of the first resource to be shown.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    pub start_index: u64,
+    /// How many are to be shown.
+    #[arg(long, value_name = "NUMBER")]
+    pub count: Option<u64>,
+}

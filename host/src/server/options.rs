@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::command::{Place, SchemaCommand, TenantCommand, TokenCommand};
+use crate::command::{ExplainOptions, Place, SchemaCommand, TenantCommand, TokenCommand};
 
 /// A SCIM 2.0 service provider: identity providers provision users and groups into it.
 #[derive(Debug, Parser)]
@@ -48,6 +48,18 @@ pub enum Administration {
         #[command(flatten)]
         place: Place,
     },
+    /// Show how a search is run on a tenant's data, and what it costs.
+    Explain {
+        /// The search.
+        #[command(flatten)]
+        options: ExplainOptions,
+        /// The tenant.
+        #[arg(long, value_name = "NAME", default_value = crate::tenants::DEFAULT)]
+        tenant: String,
+        /// Where, and how to answer.
+        #[command(flatten)]
+        place: Place,
+    },
     /// Define a tenant's own schemas and resource types.
     Schema {
         /// What to do.
@@ -70,6 +82,7 @@ impl Command {
             Self::Administration(
                 Administration::Tenant { place, .. }
                 | Administration::Token { place, .. }
+                | Administration::Explain { place, .. }
                 | Administration::Schema { place, .. },
             ) => place.json,
         }

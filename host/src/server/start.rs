@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
 
 use super::admin::Admin;
 use super::error::StartError;
@@ -21,14 +23,15 @@ use crate::policy::AllowAll;
 use crate::service::ScimService;
 use crate::storage::{Memory, Storage};
 use crate::tokens::{DevToken, Either, StaticToken, StoredTokens};
-use crate::{Config, Engine, Provider, tenants, tokens};
+use crate::{CodeCache, Config, Engine, Provider, tenants, tokens};
 
 /// The component that `cargo xtask build` embeds; empty in a build without.
 static COMPONENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/component.wasm"));
 
 /// Serves until the process is told to end.
 pub fn serve(options: ServeOptions) -> Result<(), StartError> {
-    log(options.log_format, "info");
+    let (stderr, _written_at_the_end) = background(std::io::stderr());
+    log(options.log_format, "info", stderr);
     tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(StartError::System)?.block_on(run(options))
 }
 
@@ -62,12 +65,21 @@ async fn run(options: ServeOptions) -> Result<(), StartError> {
 
 /// The log of a command that ends by itself: what went wrong, and nothing else unless asked for.
 pub(crate) fn start_log() {
-    log(LogFormat::Text, "warn");
+    log(LogFormat::Text, "warn", std::io::stderr);
 }
 
-fn log(format: LogFormat, level: &str) {
+/// A writer that hands lines over to a thread, so that requests on different threads don't wait for each other's; none is lost
+/// for want of room. What was handed over is written when the guard is dropped.
+fn background(to: impl std::io::Write + Send + 'static) -> (NonBlocking, WorkerGuard) {
+    NonBlockingBuilder::default().lossy(false).thread_name("scimwell-log").finish(std::io::BufWriter::new(to))
+}
+
+fn log<W>(format: LogFormat, level: &str, to: W)
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_unset| EnvFilter::new(level));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(to);
     // A subscriber that an embedding test has set stays.
     let _ = match format {
         LogFormat::Text => log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
@@ -75,7 +87,7 @@ fn log(format: LogFormat, level: &str) {
     };
 }
 
-/// Compiles the component: the one of this file, or the embedded one.
+/// The component made ready to run: the one of this file, or the embedded one. Compiled at its first start, loaded later.
 pub(crate) fn compile(file: Option<&Path>, timeout: Duration) -> Result<Engine, StartError> {
     let started = Instant::now();
     let component = match file {
@@ -84,8 +96,11 @@ pub(crate) fn compile(file: Option<&Path>, timeout: Duration) -> Result<Engine, 
         None => Cow::Borrowed(COMPONENT),
     };
     let config = Config { timeout, ..Config::default() };
-    let engine = Engine::new(&component, config)?;
-    tracing::info!(bytes = component.len(), milliseconds = started.elapsed().as_millis(), "component compiled");
+    let engine = match CodeCache::of_user() {
+        Some(cache) => Engine::cached(&component, config, &cache)?,
+        None => Engine::new(&component, config)?,
+    };
+    tracing::info!(bytes = component.len(), milliseconds = started.elapsed().as_millis(), "component ready");
     Ok(engine)
 }
 

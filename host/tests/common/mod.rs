@@ -10,7 +10,7 @@ use scimwell::{Config, Engine, Provider};
 
 /// Small enough that a test meets the caps at once; nothing depends on how long anything takes.
 pub(crate) fn config() -> Config {
-    Config { memory_bytes: 4 * 1024 * 1024, timeout: Duration::from_secs(2), max_concurrent: 4 }
+    Config { memory_bytes: 4 * 1024 * 1024, timeout: Duration::from_secs(2), max_concurrent: 4, kept_instances: 2 }
 }
 
 pub(crate) fn provider(config: Config) -> Arc<Provider> {

@@ -2,10 +2,12 @@
 
 use super::*;
 use crate::compat::Compat;
+use crate::error::{ErrorKind, Result};
 use crate::host::{AuthError, Change, Credentials, Principal, Refusal};
 use crate::http::Request;
+use crate::ops::Context;
 use crate::query::Query;
-use crate::resource::Object;
+use crate::resource::{Object, Resource};
 use crate::schema::REGISTRY;
 use crate::store::memory::Memory;
 use crate::store::{Mode, StoreError, transact};
@@ -74,11 +76,11 @@ fn page(store: &Memory, filter: &str, sort: Option<&str>, window: &Window, budge
     let sort = sort.map(|by| Sort::across(user(), &[user()], by, compat)).transpose()?.flatten();
     let order = sort.is_some().then_some(SortOrder::Ascending);
     let scope = Scope { resource_type: user(), filter: Some(filter), sort, projection: Projection::default_of(user()) };
-    select(&ctx, &[scope], order, window, budget)
+    select(&Search::new(&ctx, budget), &[scope], order, window)
 }
 
 fn ids(selection: &Selection) -> Vec<&str> {
-    selection.page.iter().map(|(_, loaded)| loaded.resource.id.as_str()).collect()
+    selection.page.iter().map(|(_, stored)| stored.id()).collect()
 }
 
 fn check_kind(found: Result<Selection>, expect: &ErrorKind) {
@@ -89,7 +91,7 @@ const INDEX: Window = Window::Index { skip: 0, count: 3 };
 const FIRST: Window = Window::Cursor { after: None, count: 3, total: None };
 
 fn budget(examined: u64, held: usize) -> Budget {
-    Budget { examined, held }
+    Budget { examined, held, ..Budget::default() }
 }
 
 #[test]

@@ -76,7 +76,7 @@ static ATTRIBUTES: &[Attribute] = &[
     .build(),
     string("timezone", "The User's time zone in the 'Olson' time zone database format, e.g., 'America/Los_Angeles'.")
         .build(),
-    boolean("active", "A Boolean value indicating the User's administrative status.").build(),
+    boolean("active", "A Boolean value indicating the User's administrative status.").indexed().build(),
     string(
         "password",
         "The User's cleartext password. This attribute is intended to be used as a means to specify an initial \

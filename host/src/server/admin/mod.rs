@@ -114,7 +114,7 @@ impl Admin {
 fn configuration(path: &str) -> Option<(&str, String)> {
     let (tenant, rest) = path.strip_prefix("/tenants/")?.split_once('/')?;
     let first = rest.split('/').next().unwrap_or_default();
-    (tenants::is_valid(tenant) && matches!(first, "settings" | "schemas" | "resource-types" | "log"))
+    (tenants::is_valid(tenant) && matches!(first, "settings" | "schemas" | "resource-types" | "log" | "explain"))
         .then(|| (tenant, format!("{BASE}/{rest}")))
 }
 

@@ -24,7 +24,33 @@ use crate::workload::{Population, Row, grouped};
 /// How often the whole table is measured; a cell holds all rounds.
 const ROUNDS: u32 = 3;
 
-const USAGE: &str = "usage: cargo xtask bench [--quick] [part of a row's name]";
+const USAGE: &str = "usage: cargo xtask bench [--quick | --scale] [part of a row's name]";
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// A thousand users, for a first impression.
+    Quick,
+    /// A thousand and a hundred thousand users.
+    Usual,
+    /// A thousand and a million users.
+    Scale,
+}
+
+impl Extent {
+    fn sizes(self) -> &'static [usize] {
+        match self {
+            Self::Quick => &[1_000],
+            Self::Usual => &[1_000, 100_000],
+            Self::Scale => &[1_000, 1_000_000],
+        }
+    }
+
+    /// How long a row is measured, all rounds together.
+    fn time(self) -> Duration {
+        Duration::from_secs(if self == Self::Quick { 1 } else { 3 })
+    }
+}
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -32,10 +58,12 @@ fn main() -> ExitCode {
     let done = match arguments[..] {
         // How the bench runs itself as the native server.
         ["--native", data] => native::serve(Path::new(data)),
-        [] => bench(false, ""),
-        ["--quick"] => bench(true, ""),
-        [rows] if !rows.starts_with('-') => bench(false, rows),
-        ["--quick", rows] | [rows, "--quick"] if !rows.starts_with('-') => bench(true, rows),
+        [] => bench(Extent::Usual, ""),
+        [rows] if !rows.starts_with('-') => bench(Extent::Usual, rows),
+        ["--quick"] => bench(Extent::Quick, ""),
+        ["--quick", rows] if !rows.starts_with('-') => bench(Extent::Quick, rows),
+        ["--scale"] => bench(Extent::Scale, ""),
+        ["--scale", rows] if !rows.starts_with('-') => bench(Extent::Scale, rows),
         _ => Err(USAGE.into()),
     };
     match done {
@@ -47,14 +75,13 @@ fn main() -> ExitCode {
     }
 }
 
-fn bench(quick: bool, rows: &str) -> Result<(), Box<dyn Error>> {
-    let sizes: &[usize] = if quick { &[1_000] } else { &[1_000, 100_000] };
-    let time = Duration::from_secs(if quick { 1 } else { 3 });
+fn bench(extent: Extent, rows: &str) -> Result<(), Box<dyn Error>> {
+    let (sizes, time) = (extent.sizes(), extent.time());
     let wanted: Vec<Row> = Row::ALL.into_iter().filter(|row| row.name(sizes[0]).contains(rows)).collect();
     if wanted.is_empty() {
         return Err(format!("no row's name contains `{rows}`; {USAGE}").into());
     }
-    let mut report = Report::default();
+    let mut report = Report::new(extent);
     for connections in [1, 32] {
         report.generator.push((connections, load::own_cost(connections, time)?));
     }

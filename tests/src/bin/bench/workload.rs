@@ -19,6 +19,8 @@ const SMALL: usize = 10;
 const SPARE: usize = 500;
 /// Members put into the large group by one request while seeding.
 const MEMBERS_AT_ONCE: usize = 5_000;
+/// Users on a page of a list.
+const PAGE: usize = 100;
 /// Connections while seeding.
 const SEEDERS: usize = 64;
 /// No load ends by time where the number of requests is to end it.
@@ -32,26 +34,44 @@ pub(crate) enum Row {
     /// GET by id.
     Get,
     /// A list by `userName eq`.
-    Filter,
+    ByUserName,
+    /// A list by `externalId eq`.
+    ByExternalId,
+    /// The first page of all users.
+    FirstPage,
+    /// A page nine tenths into them.
+    DeepPage,
+    /// A group of all users, without its members.
+    LargeGroup,
+    /// Whether somebody is a member of it.
+    MemberTest,
     /// PATCH of one attribute.
     PatchAttribute,
     /// PATCH adding one member to a group of ten.
     MemberOfSmall,
     /// PATCH adding one member to a group of all users.
     MemberOfLarge,
+    /// PATCH removing one member from a group of all users.
+    MemberLeavesLarge,
     /// POST. Last: it makes the tenant grow.
     Post,
 }
 
 impl Row {
     /// In the order measured.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Empty,
         Self::Get,
-        Self::Filter,
+        Self::ByUserName,
+        Self::ByExternalId,
+        Self::FirstPage,
+        Self::DeepPage,
+        Self::LargeGroup,
+        Self::MemberTest,
         Self::PatchAttribute,
         Self::MemberOfSmall,
         Self::MemberOfLarge,
+        Self::MemberLeavesLarge,
         Self::Post,
     ];
 
@@ -60,10 +80,16 @@ impl Row {
         match self {
             Self::Empty => "empty response (/healthz)".into(),
             Self::Get => "GET by id".into(),
-            Self::Filter => "filter userName eq".into(),
+            Self::ByUserName => "filter userName eq".into(),
+            Self::ByExternalId => "filter externalId eq".into(),
+            Self::FirstPage => format!("list, {PAGE} from startIndex 1"),
+            Self::DeepPage => format!("list, {PAGE} from startIndex {}", grouped(deep(size))),
+            Self::LargeGroup => format!("GET a group of {} without members", grouped(size)),
+            Self::MemberTest => format!("members eq, in a group of {}", grouped(size)),
             Self::PatchAttribute => "PATCH one attribute".into(),
             Self::MemberOfSmall => format!("PATCH one member into a group of {SMALL}"),
             Self::MemberOfLarge => format!("PATCH one member into a group of {}", grouped(size)),
+            Self::MemberLeavesLarge => format!("PATCH one member out of a group of {}", grouped(size)),
             Self::Post => "POST".into(),
         }
     }
@@ -77,8 +103,16 @@ impl Row {
     }
 
     fn writes(self) -> bool {
-        !matches!(self, Self::Empty | Self::Get | Self::Filter)
+        matches!(
+            self,
+            Self::PatchAttribute | Self::MemberOfSmall | Self::MemberOfLarge | Self::MemberLeavesLarge | Self::Post
+        )
     }
+}
+
+/// Where the deep page starts.
+fn deep(size: usize) -> usize {
+    size / 10 * 9 + 1
 }
 
 /// `100,000`
@@ -145,8 +179,8 @@ impl Population {
     ) -> io::Result<Measured> {
         let serial = self.serial.fetch_add(1, Ordering::Relaxed);
         let load = Load { address, connections, requests: u64::MAX, time, make: self.make(row, serial), sink: None };
-        if row == Row::MemberOfLarge {
-            return self.measure_large(&load, server);
+        if matches!(row, Row::MemberOfLarge | Row::MemberLeavesLarge) {
+            return self.measure_large(row, &load, server);
         }
         if row.writes() {
             // Writes change the tenant: so many of them, and no more.
@@ -156,10 +190,16 @@ impl Population {
         run(&load, Some(server))
     }
 
-    /// The spare users join the large group one by one, and leave it all at once, untimed.
-    fn measure_large(&self, load: &Load, server: u32) -> io::Result<Measured> {
-        let measured = run(&Load { requests: SPARE as u64, time: load.time * 4, ..load.clone() }, Some(server))?;
-        once(load.address, &patch_members(&self.large_group, "remove", &self.users[self.size..]))?;
+    /// The spare users join the large group one by one and leave it all at once, untimed; or the other way round.
+    fn measure_large(&self, row: Row, load: &Load, server: u32) -> io::Result<Measured> {
+        let spare = &self.users[self.size..];
+        let load = Load { requests: SPARE as u64, time: load.time * 4, ..load.clone() };
+        let all = |op| once(load.address, &patch_members(&self.large_group, op, spare));
+        if row == Row::MemberLeavesLarge {
+            all("add")?;
+        }
+        let measured = run(&load, Some(server))?;
+        all("remove")?;
         Ok(measured)
     }
 
@@ -170,10 +210,28 @@ impl Population {
             Row::Get => {
                 Arc::new(move |n, out| request(out, "GET", &format!("/Users/{}", users[pick(n, users.len())]), b""))
             }
-            Row::Filter => Arc::new(move |n, out| {
+            Row::ByUserName => Arc::new(move |n, out| {
                 let target = format!("/Users?filter=userName%20eq%20%22user{}@example.com%22", pick(n, users.len()));
                 request(out, "GET", &target, b"");
             }),
+            Row::ByExternalId => Arc::new(move |n, out| {
+                let target = format!("/Users?filter=externalId%20eq%20%2200uuser{}%22", pick(n, users.len()));
+                request(out, "GET", &target, b"");
+            }),
+            Row::FirstPage => page(1),
+            Row::DeepPage => page(deep(self.size)),
+            Row::LargeGroup => {
+                let target = format!("/Groups/{}?excludedAttributes=members", self.large_group);
+                Arc::new(move |_, out| request(out, "GET", &target, b""))
+            }
+            Row::MemberTest => {
+                let group = self.large_group.clone();
+                Arc::new(move |n, out| {
+                    let user = &users[pick(n, users.len())];
+                    let filter = format!("id%20eq%20%22{group}%22%20and%20members%20eq%20%22{user}%22");
+                    request(out, "GET", &format!("/Groups?excludedAttributes=members&filter={filter}"), b"");
+                })
+            }
             Row::PatchAttribute => Arc::new(move |n, out| {
                 let body = patch(&json!([{"op": "replace", "path": "title", "value": format!("title {serial} {n}")}]));
                 request(out, "PATCH", &format!("/Users/{}", users[pick(n, users.len())]), body.as_bytes());
@@ -187,16 +245,21 @@ impl Population {
                     out.extend_from_slice(&patch_members(&groups[group], "add", std::slice::from_ref(member)));
                 })
             }
-            Row::MemberOfLarge => {
+            Row::MemberOfLarge | Row::MemberLeavesLarge => {
                 let (group, size) = (self.large_group.clone(), self.size);
+                let op = if row == Row::MemberOfLarge { "add" } else { "remove" };
                 Arc::new(move |n, out| {
                     let member = &users[size + usize::try_from(n).unwrap_or_default() % SPARE];
-                    out.extend_from_slice(&patch_members(&group, "add", std::slice::from_ref(member)));
+                    out.extend_from_slice(&patch_members(&group, op, std::slice::from_ref(member)));
                 })
             }
             Row::Post => Arc::new(move |n, out| post(out, "/Users", &user(&format!("new{serial}x{n}")))),
         }
     }
+}
+
+fn page(start: usize) -> Make {
+    Arc::new(move |_, out| request(out, "GET", &format!("/Users?startIndex={start}&count={PAGE}"), b""))
 }
 
 /// Create `count` resources; their ids, in the order of the requests.
