@@ -7,7 +7,7 @@ use crate::bindings::exports::scimwell::provider::{authenticator, policy, storag
 use crate::policy::Change;
 use crate::settings::variable;
 use crate::store::{self, Outcome, StoreError};
-use crate::{callout, sqlite, tokens};
+use crate::{callout, postgres, sqlite, tokens};
 
 /// The tenant that the latest `authenticate` granted. Stores remember the number of their grant: older ones are refused.
 #[derive(Clone, Default)]
@@ -94,19 +94,34 @@ impl storage::Guest for Adapter {
         if grant.tenant.as_ref() != Some(&tenant) {
             return Err(storage::StoreError::AccessDenied);
         }
-        backend().map_err(|why| {
+        let backend = Backend::configured().map_err(|why| {
             log("storage", &why);
             storage::StoreError::Other(why)
         })?;
-        Ok(storage::Store::new(TenantStore { tenant, grant: grant.number }))
+        Ok(storage::Store::new(TenantStore { tenant, grant: grant.number, backend }))
     }
 }
 
-/// What the variable `storage` chooses.
-fn backend() -> Result<(), String> {
-    match variable("storage")?.as_str() {
-        "" | "sqlite" => Ok(()),
-        unknown => Err(format!("variable `storage`: {unknown:?} is not known; use `sqlite`")),
+/// Where everything is kept.
+enum Backend {
+    Sqlite,
+    /// With the database's URL.
+    Postgres(String),
+}
+
+impl Backend {
+    /// What the variable `storage` chooses.
+    fn configured() -> Result<Self, String> {
+        match variable("storage")?.as_str() {
+            "" | "sqlite" => Ok(Self::Sqlite),
+            "postgres" => match variable("postgres_url")? {
+                url if url.is_empty() => {
+                    Err("variable `postgres_url` is empty: postgres://user:password@host/database is expected".into())
+                }
+                url => Ok(Self::Postgres(url)),
+            },
+            unknown => Err(format!("variable `storage`: {unknown:?} is not known; use `sqlite` or `postgres`")),
+        }
     }
 }
 
@@ -114,6 +129,7 @@ fn backend() -> Result<(), String> {
 struct TenantStore {
     tenant: String,
     grant: u64,
+    backend: Backend,
 }
 
 impl TenantStore {
@@ -137,7 +153,10 @@ impl TenantStore {
 
 impl storage::GuestStore for TenantStore {
     fn get(&self, keys: Vec<storage::Key>) -> Result<Vec<Option<storage::Value>>, storage::StoreError> {
-        self.granted(|tenant| sqlite::get(tenant, &keys))
+        self.granted(|tenant| match &self.backend {
+            Backend::Sqlite => sqlite::get(tenant, &keys),
+            Backend::Postgres(url) => postgres::get(url, tenant, &keys),
+        })
     }
 
     fn scan(
@@ -147,12 +166,20 @@ impl storage::GuestStore for TenantStore {
     ) -> Result<Vec<storage::Entry>, storage::StoreError> {
         let storage::ScanOptions { reverse, keys_only, skip, limit } = options;
         let options = store::ScanOptions { reverse, keys_only, skip, limit };
-        let entries = self.granted(|tenant| sqlite::scan(tenant, &range_of(range), options))?;
+        let range = range_of(range);
+        let entries = self.granted(|tenant| match &self.backend {
+            Backend::Sqlite => sqlite::scan(tenant, &range, options),
+            Backend::Postgres(url) => postgres::scan(url, tenant, &range, options),
+        })?;
         Ok(entries.into_iter().map(|entry| storage::Entry { key: entry.key, value: entry.value }).collect())
     }
 
     fn count(&self, range: storage::KeyRange) -> Result<u64, storage::StoreError> {
-        self.granted(|tenant| sqlite::count(tenant, &range_of(range)))
+        let range = range_of(range);
+        self.granted(|tenant| match &self.backend {
+            Backend::Sqlite => sqlite::count(tenant, &range),
+            Backend::Postgres(url) => postgres::count(url, tenant, &range),
+        })
     }
 
     fn commit(
@@ -163,7 +190,11 @@ impl storage::GuestStore for TenantStore {
         let checks: Vec<_> =
             checks.into_iter().map(|check| store::Check { key: check.key, expected: check.expected }).collect();
         let mutations: Vec<_> = mutations.into_iter().map(mutation).collect();
-        match self.granted(|tenant| sqlite::commit(tenant, &checks, &mutations))? {
+        let outcome = self.granted(|tenant| match &self.backend {
+            Backend::Sqlite => sqlite::commit(tenant, &checks, &mutations),
+            Backend::Postgres(url) => postgres::commit(url, tenant, &checks, &mutations),
+        })?;
+        match outcome {
             Outcome::Committed => Ok(storage::Outcome::Committed),
             Outcome::Conflict => Ok(storage::Outcome::Conflict),
         }

@@ -4,6 +4,7 @@
 
 mod build;
 mod compose;
+mod spin;
 mod steps;
 mod suite;
 mod workspace;

@@ -13,8 +13,10 @@ use wasmtime_wasi_http::{WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::Manifest;
 use super::bindings::spin::fermyon::spin::variables;
+use super::bindings::spin::spin::postgres::postgres;
 use super::bindings::spin::spin::sqlite::sqlite;
 use super::outbound::Outbound;
+use super::postgres::Pool;
 
 /// Instances at once.
 const INSTANCES: u32 = 128;
@@ -25,6 +27,7 @@ const MEMORY_BYTES: usize = 1 << 30;
 pub(crate) struct State {
     pub(crate) manifest: Arc<Manifest>,
     pub(crate) table: ResourceTable,
+    pub(crate) pool: Pool,
     wasi: WasiCtx,
     http: WasiHttpCtx,
     outbound: Outbound,
@@ -59,6 +62,7 @@ pub struct Application {
     engine: Engine,
     component: InstancePre<State>,
     manifest: Arc<Manifest>,
+    pool: Pool,
 }
 
 impl Application {
@@ -79,15 +83,21 @@ impl Application {
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
         variables::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)?;
+        postgres::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)?;
         sqlite::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)?;
         let component = linker.instantiate_pre(&Component::from_binary(&engine, component)?)?;
-        Ok(Self { engine, component, manifest: Arc::new(manifest) })
+        Ok(Self { engine, component, manifest: Arc::new(manifest), pool: Pool::default() })
     }
 
     /// The same component, compiled once, for another manifest.
     #[must_use]
     pub fn with(&self, manifest: Manifest) -> Self {
-        Self { engine: self.engine.clone(), component: self.component.clone(), manifest: Arc::new(manifest) }
+        Self {
+            engine: self.engine.clone(),
+            component: self.component.clone(),
+            manifest: Arc::new(manifest),
+            pool: Arc::clone(&self.pool),
+        }
     }
 
     /// The component, for instances of other worlds than HTTP.
@@ -103,10 +113,9 @@ impl Application {
         }
         let outbound = Outbound { allowed: Arc::clone(&manifest) };
         let wasi = WasiCtx::builder().inherit_stderr().build();
-        Store::new(
-            &self.engine,
-            State { manifest, table: ResourceTable::new(), wasi, http: WasiHttpCtx::new(), outbound },
-        )
+        let table = ResourceTable::new();
+        let pool = Arc::clone(&self.pool);
+        Store::new(&self.engine, State { manifest, table, pool, wasi, http: WasiHttpCtx::new(), outbound })
     }
 
     /// Answers one request; the body streams while the instance goes on.

@@ -7,7 +7,10 @@ pub(crate) mod spin {
         path: "wit/spin",
         world: "scimwell:stand-in/stand-in",
         imports: { default: async | trappable },
-        with: { "spin:sqlite/sqlite.connection": crate::spin::sqlite::Connection },
+        with: {
+            "spin:postgres/postgres.connection": crate::spin::postgres::Connection,
+            "spin:sqlite/sqlite.connection": crate::spin::sqlite::Connection,
+        },
     });
 }
 

@@ -1,4 +1,5 @@
-//! A stand-in for Spin 4: runs a component, or our adapter alone, on wasmtime with Spin's variables and SQLite behind it.
+//! A stand-in for Spin 4: runs a component, or our adapter alone, on wasmtime with Spin's variables, SQLite and PostgreSQL
+//! behind it.
 //!
 //! It keeps to what was seen of Spin 4.0.2, the awkward parts included: a fresh instance a request; each `open` is a new
 //! SQLite connection, opened at its first statement; a lock is waited for five seconds, then the statement fails; a result
@@ -10,6 +11,7 @@ mod application;
 mod bindings;
 mod bridge;
 mod outbound;
+mod postgres;
 mod server;
 mod sqlite;
 mod up;
@@ -29,7 +31,7 @@ pub struct Manifest {
     pub variables: BTreeMap<String, String>,
     /// The file behind the SQLite database `default`; without one, the component may not use it.
     pub sqlite: Option<PathBuf>,
-    /// `allowed_outbound_hosts`: `http://127.0.0.1:8000`, without wild cards.
+    /// `allowed_outbound_hosts`: `http://127.0.0.1:8000`, `postgres://127.0.0.1:5432`, without wild cards.
     pub outbound: Vec<String>,
     /// A statement that the instance does not survive, by how it begins: what a crash in the middle leaves.
     pub dies_at: Option<String>,
