@@ -9,7 +9,7 @@ use crate::http::Response;
 use crate::password::Password;
 use crate::resource::Resource;
 use crate::schema::ResourceType;
-use crate::store::edges::{self, Edit};
+use crate::store::edges::{self, EdgeCounter, Edit};
 use crate::store::log::{self, Cause, Operation};
 use crate::store::repo::{self, Loaded};
 use crate::store::{Store, Txn};
@@ -75,11 +75,10 @@ impl<'t> Create<'t> {
         let password_changed = repo::set_password(txn, &new.id, password)?;
         let cause = Cause { password_changed, ..ctx.cause(Operation::Create, compat) };
         log::append(txn, &cause, resource_type, &new.id, documents, &members)?;
-        let changed = !members.is_empty();
         Ok(Loaded {
             resource: new.clone(),
-            edge_revision: i64::from(changed),
-            members_modified: changed.then_some(ctx.now),
+            edges: EdgeCounter::default().after(&members),
+            members_modified: (!members.is_empty()).then_some(ctx.now),
         })
     }
 }

@@ -57,11 +57,10 @@ pub(super) fn change<H: Host>(
     ctx.review(cause.operation, resource_type, &new.id, documents)?;
     let cause = &Cause { password_changed, ..cause.clone() };
     log::append(txn, cause, resource_type, &new.id, documents, &members)?;
-    let changed = !members.is_empty();
     Ok(Loaded {
         resource: new,
-        edge_revision: old.edge_revision + i64::from(changed),
-        members_modified: if changed { Some(ctx.now) } else { old.members_modified },
+        edges: old.edges.after(&members),
+        members_modified: if members.is_empty() { old.members_modified } else { Some(ctx.now) },
     })
 }
 

@@ -31,6 +31,7 @@ use crate::password::Password;
 use crate::query::Query;
 use crate::resource::{Object, Resource, Timestamp};
 use crate::schema::{Mutability, ResourceType};
+use crate::store::edges::EdgeCounter;
 use crate::store::log::{Cause, Operation};
 use crate::store::repo::Loaded;
 use crate::store::{Mode, Store, Txn, keys};
@@ -150,8 +151,8 @@ impl<H: Host> Context<'_, H> {
 /// Refuse a stale writer (RFC 7644 §3.14). What `If-Match` was compared with must be so at the commit.
 fn check_if_match<S: Store>(txn: &mut Txn<'_, S>, if_match: Option<&str>, loaded: &mut Loaded) -> Result<()> {
     let Some(wanted) = if_match else { return Ok(()) };
-    let edge_revision = txn.read_one(&keys::edge_revision(&loaded.resource.id))?;
-    loaded.edge_revision = crate::store::counter(edge_revision.as_deref());
+    let edges = txn.read_one(&keys::edge_revision(&loaded.resource.id))?;
+    loaded.edges = EdgeCounter::decode(edges.as_deref());
     match matches_version(wanted, &loaded.version()) {
         true => Ok(()),
         false => Err(ScimError::new(

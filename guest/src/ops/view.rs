@@ -49,7 +49,8 @@ impl<H: Host> Context<'_, H> {
             found.members = Some(edges::members(reader, &loaded.resource.id)?);
         }
         if memberships && has(Source::Memberships) {
-            found.memberships = Some(edges::memberships(reader, &self.tenant.registry, &loaded.resource.id)?);
+            let (registry, id) = (&self.tenant.registry, &loaded.resource.id);
+            found.memberships = Some(edges::memberships(reader, registry, id, loaded.edges)?);
         }
         Ok(render::resource(&self.tenant.registry, resource_type, loaded, &found, &self.request.base_url))
     }

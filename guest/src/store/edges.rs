@@ -35,6 +35,43 @@ pub struct Membership {
     pub direct: bool,
 }
 
+/// The counter `v` of a resource: changes of its edges in the lower 40 bits, and above them how many resources it is a member
+/// of. Two numbers in one counter, since both move with each edge and a read wants both: who is a member of nothing, as most
+/// groups are, has no edges to look for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EdgeCounter(i64);
+
+impl EdgeCounter {
+    const MEMBERSHIP: i64 = 1 << 40;
+    /// What to add when an edge between a resource and its members changes.
+    const CHANGED: i64 = 1;
+    /// What to add to a resource that has become a member.
+    const JOINED: i64 = Self::CHANGED + Self::MEMBERSHIP;
+    /// What to add to a resource that is a member no more.
+    const LEFT: i64 = Self::CHANGED - Self::MEMBERSHIP;
+
+    /// What is stored.
+    pub fn decode(value: Option<&[u8]>) -> Self {
+        Self(super::counter(value))
+    }
+
+    /// How often the edges have changed: the second part of a version.
+    pub fn revision(self) -> i64 {
+        self.0 & (Self::MEMBERSHIP - 1)
+    }
+
+    /// Whether the resource is a member of something, deleted groups that are still to be swept included.
+    pub fn is_member(self) -> bool {
+        self.0 >= Self::MEMBERSHIP
+    }
+
+    /// The counter after a change of the members, where there was one.
+    #[must_use]
+    pub fn after(self, changed: &Changed) -> Self {
+        if changed.is_empty() { self } else { Self(self.0 + Self::CHANGED) }
+    }
+}
+
 /// What is to become of the members: those named, on top of those there are or instead of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Edit {
@@ -91,10 +128,10 @@ pub fn member_count(reader: &impl Read, id: &str) -> Result<u64> {
 }
 
 /// What a resource is a member of: directly, then through nested groups, each once. Cycles end where they close.
-pub fn memberships(reader: &impl Read, registry: &Registry, id: &str) -> Result<Vec<Membership>> {
+pub fn memberships(reader: &impl Read, registry: &Registry, id: &str, counter: EdgeCounter) -> Result<Vec<Membership>> {
     let mut found: Vec<Membership> = Vec::new();
     let mut seen = BTreeSet::from([id.to_owned()]);
-    let mut level = vec![id.to_owned()];
+    let mut level = if counter.is_member() { vec![id.to_owned()] } else { Vec::new() };
     for depth in 0..limits::GROUP_DEPTH {
         let mut next = Vec::new();
         for member in &level {
@@ -105,18 +142,21 @@ pub fn memberships(reader: &impl Read, registry: &Registry, id: &str) -> Result<
         if next.is_empty() {
             break;
         }
-        let alive = reader.peek(&next.iter().map(|id| keys::alive(id)).collect::<Vec<_>>())?;
-        let mut living = Vec::new();
-        for (id, alive) in next.into_iter().zip(alive) {
-            let Some(alive) = alive else { continue };
-            let (resource_type, display) = repo::split_alive(&alive);
+        let about = next.iter().flat_map(|id| [keys::alive(id), keys::edge_revision(id)]).collect::<Vec<_>>();
+        let about = reader.peek(&about)?;
+        let mut nested = Vec::new();
+        for (id, about) in next.into_iter().zip(about.chunks(2)) {
+            let [Some(alive), counter] = about else { continue };
+            let (resource_type, display) = repo::split_alive(alive);
             if registry.by_name(&resource_type).is_none() {
                 continue;
             }
-            living.push(id.clone());
+            if EdgeCounter::decode(counter.as_deref()).is_member() {
+                nested.push(id.clone());
+            }
             found.push(Membership { id, resource_type, display, direct: depth == 0 });
         }
-        level = living;
+        level = nested;
     }
     Ok(found)
 }
@@ -167,7 +207,7 @@ pub fn edit<S: Store>(
     if !changed.is_empty() {
         let by = count(changed.added.len()) - count(changed.removed.len());
         txn.add(keys::member_count(id), by);
-        txn.add(keys::edge_revision(id), 1);
+        txn.add(keys::edge_revision(id), EdgeCounter::CHANGED);
         txn.put(keys::members_modified(id), now.to_le_bytes().to_vec());
     }
     Ok(changed)
@@ -191,7 +231,7 @@ fn add<S: Store>(txn: &mut Txn<'_, S>, resource_type: &ResourceType, id: &str, m
         check_member_type(resource_type, member, alive)?;
         txn.put(keys::member(id, member), alive.clone());
         txn.put(keys::membership(member, id), Vec::new());
-        txn.add(keys::edge_revision(member), 1);
+        txn.add(keys::edge_revision(member), EdgeCounter::JOINED);
     }
     Ok(())
 }
@@ -210,10 +250,11 @@ fn check_member_type(resource_type: &ResourceType, member: &str, alive: &[u8]) -
     }
 }
 
-fn remove<S: Store>(txn: &mut Txn<'_, S>, id: &str, member: &str) {
+/// Remove one edge.
+pub fn remove<S: Store>(txn: &mut Txn<'_, S>, id: &str, member: &str) {
     txn.delete(keys::member(id, member));
     txn.delete(keys::membership(member, id));
-    txn.add(keys::edge_revision(member), 1);
+    txn.add(keys::edge_revision(member), EdgeCounter::LEFT);
 }
 
 /// Bring a changed display name to the edges that carry it, in the commit that changes it.
@@ -251,12 +292,17 @@ pub fn detach<S: Store>(txn: &mut Txn<'_, S>, id: &str) -> Result<Changed> {
         remove(txn, id, member);
     }
     for holder in &holders {
-        remove(txn, holder, id);
-        txn.add(keys::member_count(holder), -1);
-        txn.add(keys::edge_revision(holder), 1);
+        leave(txn, holder, id);
     }
     forget(txn, id);
     Ok(Changed { added: Vec::new(), removed: members })
+}
+
+/// Remove one edge of a member that is going, and count it at its holder.
+pub fn leave<S: Store>(txn: &mut Txn<'_, S>, holder: &str, member: &str) {
+    remove(txn, holder, member);
+    txn.add(keys::member_count(holder), -1);
+    txn.add(keys::edge_revision(holder), EdgeCounter::CHANGED);
 }
 
 /// Remove the counters of a resource without edges.

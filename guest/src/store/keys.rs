@@ -9,7 +9,7 @@
 //! | `i` type 0 attribute 0 FF 0 1 id | nothing: the same of a resource without a value, after all that have one |
 //! | `m` id 0 member | member's type 0 display name: a member of a group |
 //! | `g` member 0 id | nothing: the same edge, seen from the member |
-//! | `v` id | counter: changes of the edges at this resource |
+//! | `v` id | counter: changes of the edges at this resource, and what it is a member of (see `edges::EdgeCounter`) |
 //! | `c` id | counter: members of this resource |
 //! | `t` id | when its members last changed: milliseconds, 8 bytes, little-endian |
 //! | `x` id | nothing: a deleted resource whose edges are still to be swept |

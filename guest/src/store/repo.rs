@@ -9,6 +9,7 @@ use crate::password::Password;
 use crate::resource::{Object, Resource, Timestamp};
 use crate::schema::{ResourceType, Source, Target, Uniqueness, order};
 
+use super::edges::EdgeCounter;
 use super::{Entry, Key, KeyRange, Read, Store, Txn, Value, census, keys};
 
 /// A resource with what the store knows of it beyond the document.
@@ -16,8 +17,8 @@ use super::{Entry, Key, KeyRange, Read, Store, Txn, Value, census, keys};
 pub struct Loaded {
     /// The document.
     pub resource: Resource,
-    /// Changes of its edges so far.
-    pub edge_revision: i64,
+    /// Changes of its edges so far, and whether it is a member of anything.
+    pub edges: EdgeCounter,
     /// When its members last changed.
     pub members_modified: Option<Timestamp>,
 }
@@ -25,7 +26,7 @@ pub struct Loaded {
 impl Loaded {
     /// `meta.version` and the ETag (RFC 7644 §3.14). It has two parts, since the edges change without the document.
     pub fn version(&self) -> String {
-        format!("W/\"{}.{}\"", self.resource.revision, self.edge_revision)
+        format!("W/\"{}.{}\"", self.resource.revision, self.edges.revision())
     }
 
     /// `meta.lastModified`
@@ -411,5 +412,5 @@ fn stamp_width(resource_type: &ResourceType) -> usize {
 fn loaded(resource: Resource, stamps: &[Option<Vec<u8>>]) -> Loaded {
     let at = |i: usize| stamps.get(i).and_then(Option::as_deref);
     let members_modified = at(1).map(|bytes| super::counter(Some(bytes)).unsigned_abs());
-    Loaded { resource, edge_revision: super::counter(at(0)), members_modified }
+    Loaded { resource, edges: EdgeCounter::decode(at(0)), members_modified }
 }

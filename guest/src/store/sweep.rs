@@ -26,19 +26,12 @@ fn edges<S: Store>(store: &S, id: &str) -> Result<bool> {
         let Some(round) = txn.read_one(&keys::gone(id))? else { return Ok(true) };
         let members = store.entries(&keys::members(id), true, limits::SWEEP_EDGES)?;
         for entry in &members {
-            let member = keys::last_part(&entry.key);
-            txn.delete(entry.key.clone());
-            txn.delete(keys::membership(&member, id));
-            txn.add(keys::edge_revision(&member), 1);
+            edges::remove(txn, id, &keys::last_part(&entry.key));
         }
         let left = limits::SWEEP_EDGES - u32::try_from(members.len()).unwrap_or(limits::SWEEP_EDGES);
         let holders = store.entries(&keys::memberships(id), true, left)?;
         for entry in &holders {
-            let holder = keys::last_part(&entry.key);
-            txn.delete(entry.key.clone());
-            txn.delete(keys::member(&holder, id));
-            txn.add(keys::member_count(&holder), -1);
-            txn.add(keys::edge_revision(&holder), 1);
+            edges::leave(txn, &keys::last_part(&entry.key), id);
         }
         if members.len() + holders.len() < limits::SWEEP_EDGES as usize {
             edges::forget(txn, id);
