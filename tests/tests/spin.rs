@@ -1,6 +1,8 @@
 //! The component on Spin: the adapter under the storage contract, and both composed behind HTTP. By the stand-in, since
 //! there is no `spin` command everywhere; where there is one, [`spin_up`] runs the same over the real one.
 
+#![cfg(unix)]
+
 use std::fmt::Write as _;
 use std::io::{Read, Write as _};
 use std::net::TcpListener;
@@ -13,6 +15,7 @@ use http_body_util::BodyExt;
 use scimwell::storage::{Storage, contract};
 use scimwell_tests::client::Request;
 use scimwell_tests::data::DataDirectory;
+use scimwell_tests::postgres::PostgresServer;
 use scimwell_tests::scenario::replay;
 use scimwell_tests::server::workspace;
 use scimwell_tests::spin::{Application, Bridge, Manifest, Way, find_spin};
@@ -38,6 +41,55 @@ async fn storage_contract() {
     let storage: Arc<dyn Storage> = Arc::new(Bridge::new(application));
     let violations = contract::check(&storage).await;
     assert!(violations.is_empty(), "{violations:#?}");
+}
+
+/// PostgreSQL instead of SQLite; the manifest allows the connection.
+fn on_postgres(server: &PostgresServer) -> Manifest {
+    let url = server.database();
+    let (_, rest) = url.split_once('@').expect("the URL has a user");
+    let (host, _) = rest.split_once('/').expect("the URL has a database");
+    Manifest { outbound: vec![format!("postgres://{host}")], ..Manifest::default() }
+        .variable("storage", "postgres")
+        .variable("postgres_url", url)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn storage_contract_on_postgres() {
+    let server = PostgresServer::shared();
+    let application =
+        Application::new(&component("scimwell-spin.wasm"), on_postgres(&server)).expect("the adapter compiles");
+    let storage: Arc<dyn Storage> = Arc::new(Bridge::new(application));
+    let violations = contract::check(&storage).await;
+    assert!(violations.is_empty(), "{violations:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_on_postgres() {
+    let server = PostgresServer::shared();
+    let manifest = on_postgres(&server).variable("token", "T");
+    let local = Local { directory: DataDirectory::new("spin-postgres"), manifest };
+    // The first request makes the tables: several at once must not meet there.
+    let racers = creations_at_once(&local, 4).await;
+    assert_eq!(racers, [201, 409, 409, 409]);
+    assert_eq!(local.total().await, 1);
+
+    let denied = Manifest { outbound: vec![], ..local.manifest.clone() };
+    assert_eq!(local.create(&denied, "bob").await.0, 503);
+    let nowhere = local.manifest.clone().variable("postgres_url", "");
+    assert_eq!(local.create(&nowhere, "bob").await.0, 500);
+}
+
+/// The statuses of so many creations of one user at once, ascending.
+async fn creations_at_once(local: &Local, count: usize) -> Vec<u16> {
+    let application = local.application(&local.manifest);
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..count {
+        let application = application.with(local.manifest.clone());
+        tasks.spawn(async move { send(&application, "POST", "/scim/v2/Users", &json!({"userName": "ann"})).await.0 });
+    }
+    let mut statuses = tasks.join_all().await;
+    statuses.sort_unstable();
+    statuses
 }
 
 #[test]
@@ -233,28 +285,15 @@ impl Local {
         Self { directory, manifest: Manifest { sqlite, ..Manifest::default() }.variable("token", "T") }
     }
 
-    /// Status and body of the answer to a request with the token.
-    async fn send(&self, manifest: &Manifest, method: &str, target: &str, body: &Value) -> (u16, Value) {
+    fn application(&self, manifest: &Manifest) -> Application {
         // Compiled once for all tests.
         static COMPOSED: OnceLock<Application> = OnceLock::new();
         let compile = || Application::new(&component("scimwell-on-spin.wasm"), Manifest::default());
-        let application = COMPOSED.get_or_init(|| compile().expect("the component compiles")).with(manifest.clone());
-        let request = http::Request::builder()
-            .method(method)
-            .uri(format!("http://scim.example{target}"))
-            .header("authorization", "Bearer T")
-            .header("content-type", "application/scim+json")
-            .body(Bytes::from(if body.is_null() { String::new() } else { body.to_string() }))
-            .expect("a request");
-        match application.handle(request).await {
-            Ok(response) => {
-                let status = response.status().as_u16();
-                let body = response.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-                (status, serde_json::from_slice(&body).unwrap_or_default())
-            }
-            // What Spin answers for an instance that failed.
-            Err(_failed) => (500, Value::Null),
-        }
+        COMPOSED.get_or_init(|| compile().expect("the component compiles")).with(manifest.clone())
+    }
+
+    async fn send(&self, manifest: &Manifest, method: &str, target: &str, body: &Value) -> (u16, Value) {
+        send(&self.application(manifest), method, target, body).await
     }
 
     async fn create(&self, manifest: &Manifest, name: &str) -> (u16, Value) {
@@ -263,6 +302,26 @@ impl Local {
 
     async fn total(&self) -> Value {
         self.send(&self.manifest, "GET", "/scim/v2/Users?count=0", &Value::Null).await.1["totalResults"].clone()
+    }
+}
+
+/// Status and body of the answer to a request with the token.
+async fn send(application: &Application, method: &str, target: &str, body: &Value) -> (u16, Value) {
+    let request = http::Request::builder()
+        .method(method)
+        .uri(format!("http://scim.example{target}"))
+        .header("authorization", "Bearer T")
+        .header("content-type", "application/scim+json")
+        .body(Bytes::from(if body.is_null() { String::new() } else { body.to_string() }))
+        .expect("a request");
+    match application.handle(request).await {
+        Ok(response) => {
+            let status = response.status().as_u16();
+            let body = response.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+            (status, serde_json::from_slice(&body).unwrap_or_default())
+        }
+        // What Spin answers for an instance that failed.
+        Err(_failed) => (500, Value::Null),
     }
 }
 

@@ -41,12 +41,23 @@ pub(crate) fn serve(workspace: &Workspace, arguments: &[String]) -> Result<ExitC
     become_program(&workspace.server(), &arguments)
 }
 
-/// `cargo xtask bench [--quick | --scale] [rows]`
+/// `cargo xtask bench [--quick | --scale | --spin] [rows]`
 pub(crate) fn bench(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode> {
     build(workspace, &[])?;
-    workspace.cargo("build --release -p scimwell-tests --bin bench").quiet().run()?;
+    if arguments.iter().any(|argument| argument == "--spin") {
+        empty_component(workspace)?;
+    }
+    workspace.cargo("build --release -p scimwell-tests --bin bench --bin spin-stand-in").quiet().run()?;
     let program = workspace.target.join("release").join(format!("bench{}", std::env::consts::EXE_SUFFIX));
     become_program(&program, arguments)
+}
+
+/// What the bench holds the component on Spin against.
+fn empty_component(workspace: &Workspace) -> Result<()> {
+    let build = workspace.cargo("build -p scimwell-spin --example empty --profile wasm --target").arg(WASM_TARGET);
+    build.quiet().run().context("the empty component does not build")?;
+    let built = workspace.target.join(WASM_TARGET).join("wasm").join("examples").join("empty.wasm");
+    copy_changed(&built, &workspace.components().join("empty.wasm"))
 }
 
 /// The components, into `target/components/`.

@@ -26,26 +26,48 @@ pub struct Up {
 impl Way {
     /// Starts on the data in this directory, with these variables.
     pub fn start(&self, data: &Path, variables: &[(&str, String)]) -> Up {
-        let variables = variables.iter().flat_map(|(name, value)| ["--variable".to_owned(), format!("{name}={value}")]);
+        let variables: Vec<String> =
+            variables.iter().flat_map(|(name, value)| ["--variable".to_owned(), format!("{name}={value}")]).collect();
         match self {
-            Self::StandIn(binary) => {
-                let mut command = Command::new(binary);
-                command.arg(workspace().join("target/components/scimwell-on-spin.wasm"));
-                command.arg("--sqlite").arg(data.join("sqlite.db")).args(variables);
-                Up { server: Server::spawn(command), group: None }
-            }
-            Self::Spin(manifest) => {
-                let mut command = Command::new("spin");
-                command.arg("up").arg("--from").arg(workspace().join(manifest)).arg("--state-dir").arg(data);
-                command.args(["--listen", &free_address()]).args(variables);
-                #[cfg(unix)]
-                std::os::unix::process::CommandExt::process_group(&mut command, 0);
-                let server = Server::spawn_saying(command, "Serving ");
-                let group = Some(server.pid());
-                Up { server, group }
+            Self::StandIn(binary) => stand_in(binary, "scimwell-on-spin.wasm", data, &variables),
+            Self::Spin(manifest) => spin_up(&workspace().join(manifest), data, &variables),
+        }
+    }
+
+    /// Starts a component that answers every request with nothing; `cargo xtask bench --spin` makes it.
+    pub fn start_empty(&self, data: &Path) -> Up {
+        match self {
+            Self::StandIn(binary) => stand_in(binary, "empty.wasm", data, &[]),
+            Self::Spin(_) => {
+                let component = workspace().join("target/components/empty.wasm");
+                let manifest = format!(
+                    "spin_manifest_version = 2\n[application]\nname = \"empty\"\n[[trigger.http]]\nroute = \"/...\"\n\
+                     component = \"empty\"\n[component.empty]\nsource = {component:?}\n"
+                );
+                let path = data.join("spin.toml");
+                std::fs::write(&path, manifest).expect("the manifest can be written");
+                spin_up(&path, data, &[])
             }
         }
     }
+}
+
+fn stand_in(binary: &Path, component: &str, data: &Path, variables: &[String]) -> Up {
+    let mut command = Command::new(binary);
+    command.arg(workspace().join("target/components").join(component));
+    command.arg("--sqlite").arg(data.join("sqlite.db")).args(variables);
+    Up { server: Server::spawn(command), group: None }
+}
+
+fn spin_up(manifest: &Path, data: &Path, variables: &[String]) -> Up {
+    let mut command = Command::new("spin");
+    command.arg("up").arg("--from").arg(manifest).arg("--state-dir").arg(data);
+    command.args(["--listen", &free_address()]).args(variables);
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    let server = Server::spawn_saying(command, "Serving ");
+    let group = Some(server.pid());
+    Up { server, group }
 }
 
 /// Why there is no real Spin to test with, or which one there is.
