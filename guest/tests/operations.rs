@@ -120,6 +120,16 @@ fn groups_of_a_user_are_direct_and_indirect_and_cycles_end() {
     let told: Vec<_> = groups.iter().map(|g| (g["display"].as_str().unwrap(), g["type"].as_str().unwrap())).collect();
     assert_eq!(told, [("inner", "direct"), ("outer", "indirect")]);
     assert_eq!(groups[0]["$ref"], format!("https://h/scim/v2/Groups/{inner}"));
+    // A filter finds by both, and a circle of groups is gone round once.
+    let (id, other) = (user["id"].as_str().unwrap(), create(&host, "bob"));
+    for (group, found) in [(&inner, vec![id]), (&outer, vec![id]), (&other, vec![])] {
+        let list = ok(&host, "GET", &format!("/Users?filter=groups%20eq%20%22{group}%22"), None);
+        let ids: Vec<&str> = list["Resources"].as_array().unwrap().iter().map(|u| u["id"].as_str().unwrap()).collect();
+        assert_eq!((ids, &list["totalResults"]), (found.clone(), &json!(found.len())));
+    }
+    let list =
+        ok(&host, "GET", &format!("/Groups?filter=members%20eq%20%22{id}%22%20or%20id%20eq%20%22{outer}%22"), None);
+    assert_eq!(list["totalResults"], 2);
 }
 
 #[test]

@@ -14,6 +14,7 @@ use crate::policy::AllowAll;
 use crate::provider::{Request, Response};
 use crate::server::admin::{self, Call};
 use crate::server::{StartError, StorageUrl, compile, open_redb};
+use crate::storage::backup::Snapshot;
 use crate::storage::{Storage, StoreError};
 use crate::{Provider, tenants};
 
@@ -106,6 +107,19 @@ impl Target {
 }
 
 impl Local {
+    /// Everything, for a backup; `None` where the storage has other tools for that.
+    pub(super) fn snapshot(&self) -> Option<Result<Snapshot, StoreError>> {
+        self.storage.snapshot()
+    }
+
+    /// A provider of this tenant's resources, for its administrator; the error is the refusal where there is no such tenant.
+    pub(super) async fn resources(self, tenant: &str) -> Result<Provider, CommandError> {
+        match admin::acting(&*self.storage, &operator(), tenant).await {
+            Ok(acting) => Ok(self.provider()?.acting_as(acting)),
+            Err(refusal) => Err(answer(&refusal).err().unwrap_or_else(|| CommandError::NoTenant(tenant.to_owned()))),
+        }
+    }
+
     fn provider(&self) -> Result<&Provider, CommandError> {
         if let Some(provider) = self.provider.get() {
             return Ok(provider);

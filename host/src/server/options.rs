@@ -6,7 +6,10 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::command::{ExplainOptions, Place, SchemaCommand, TenantCommand, TokenCommand};
+use crate::command::{
+    BackupOptions, ExplainOptions, ExportOptions, ImportOptions, Place, RestoreOptions, SchemaCommand, TenantCommand,
+    TokenCommand,
+};
 
 /// A SCIM 2.0 service provider: identity providers provision users and groups into it.
 #[derive(Debug, Parser)]
@@ -72,6 +75,35 @@ pub enum Administration {
         #[command(flatten)]
         place: Place,
     },
+    /// Write a tenant's resources to a file.
+    Export {
+        /// What and how.
+        #[command(flatten)]
+        options: ExportOptions,
+        /// Where, and how to answer.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Bring the resources of a file into a tenant.
+    Import {
+        /// What and how.
+        #[command(flatten)]
+        options: ImportOptions,
+        /// Where, and how to answer.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Copy the embedded database, of all tenants, while a server may be using it.
+    Backup {
+        /// Whereto.
+        #[command(flatten)]
+        options: BackupOptions,
+        /// Where, and how to answer.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Make the embedded database of a backup.
+    Restore(RestoreOptions),
 }
 
 impl Command {
@@ -83,8 +115,12 @@ impl Command {
                 Administration::Tenant { place, .. }
                 | Administration::Token { place, .. }
                 | Administration::Explain { place, .. }
-                | Administration::Schema { place, .. },
+                | Administration::Schema { place, .. }
+                | Administration::Export { place, .. }
+                | Administration::Import { place, .. }
+                | Administration::Backup { place, .. },
             ) => place.json,
+            Self::Administration(Administration::Restore(options)) => options.json,
         }
     }
 }

@@ -57,10 +57,28 @@ impl variables::Host for State {
     }
 }
 
+/// Of WASI what our components import; file system and sockets, which Spin offers as well, are not among it.
+fn wasi(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    use wasmtime_wasi::cli::{WasiCli, WasiCliView};
+    use wasmtime_wasi::p2::bindings::{cli, random};
+    use wasmtime_wasi::random::{WasiRandom, WasiRandomView};
+
+    wasmtime_wasi_http::p2::add_to_linker_async(linker)?;
+    random::insecure_seed::add_to_linker::<_, WasiRandom>(linker, State::random)?;
+    cli::environment::add_to_linker::<_, WasiCli>(linker, State::cli)?;
+    cli::exit::add_to_linker::<_, WasiCli>(linker, State::cli)?;
+    cli::terminal_input::add_to_linker::<_, WasiCli>(linker, State::cli)?;
+    cli::terminal_output::add_to_linker::<_, WasiCli>(linker, State::cli)?;
+    cli::terminal_stdin::add_to_linker::<_, WasiCli>(linker, State::cli)?;
+    cli::terminal_stdout::add_to_linker::<_, WasiCli>(linker, State::cli)?;
+    cli::terminal_stderr::add_to_linker::<_, WasiCli>(linker, State::cli)
+}
+
 /// A compiled component and what it may use.
 pub struct Application {
     engine: Engine,
     component: InstancePre<State>,
+    proxy: Option<ProxyPre<State>>,
     manifest: Arc<Manifest>,
     pool: Pool,
 }
@@ -80,13 +98,14 @@ impl Application {
         // Less address space than the pool wants: allocate each on demand.
         let engine = Engine::new(&config).or_else(|_| Engine::new(&wasmtime::Config::new()))?;
         let mut linker = Linker::new(&engine);
-        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-        wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+        wasi(&mut linker)?;
         variables::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)?;
         postgres::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)?;
         sqlite::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)?;
         let component = linker.instantiate_pre(&Component::from_binary(&engine, component)?)?;
-        Ok(Self { engine, component, manifest: Arc::new(manifest), pool: Pool::default() })
+        // The adapter alone has no HTTP side.
+        let proxy = ProxyPre::new(component.clone()).ok();
+        Ok(Self { engine, component, proxy, manifest: Arc::new(manifest), pool: Pool::default() })
     }
 
     /// The same component, compiled once, for another manifest.
@@ -95,6 +114,7 @@ impl Application {
         Self {
             engine: self.engine.clone(),
             component: self.component.clone(),
+            proxy: self.proxy.clone(),
             manifest: Arc::new(manifest),
             pool: Arc::clone(&self.pool),
         }
@@ -126,7 +146,9 @@ impl Application {
         let request = store.data_mut().http().new_incoming_request(Scheme::Http, request)?;
         let (sender, receiver) = tokio::sync::oneshot::channel();
         let out = store.data_mut().http().new_response_outparam(sender)?;
-        let proxy = ProxyPre::new(self.component.clone())?;
+        let Some(proxy) = self.proxy.clone() else {
+            wasmtime::bail!("the component exports no wasi:http/incoming-handler");
+        };
         let handling = tokio::spawn(async move {
             let instance = proxy.instantiate_async(&mut store).await?;
             instance.wasi_http_incoming_handler().call_handle(&mut store, request, out).await
