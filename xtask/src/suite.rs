@@ -44,7 +44,7 @@ pub(crate) fn test(workspace: &Workspace, arguments: &[String]) -> Result<()> {
             .args([WASM_TARGET, "--", "-D", "warnings"])
             .run()?;
         workspace
-            .cargo("clippy -p scimwell-spin --profile wasm --target")
+            .cargo("clippy -p scimwell-spin --lib --examples --profile wasm --target")
             .args([WASM_TARGET, "--", "-D", "warnings"])
             .run()?;
         Ok(String::new())
