@@ -9,4 +9,5 @@ pub mod native;
 pub mod postgres;
 pub mod scenario;
 pub mod server;
+pub mod spin;
 pub mod transcript;

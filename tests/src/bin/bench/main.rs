@@ -10,6 +10,7 @@ mod native;
 mod postgres;
 mod process;
 mod report;
+mod spin;
 mod workload;
 
 use std::error::Error;
@@ -26,7 +27,7 @@ use crate::workload::{Population, Row, grouped};
 /// How often the whole table is measured; a cell holds all rounds.
 const ROUNDS: u32 = 3;
 
-const USAGE: &str = "usage: cargo xtask bench [--quick | --scale] [part of a row's name]\n       cargo xtask bench [--quick] --postgres";
+const USAGE: &str = "usage: cargo xtask bench [--quick | --scale | --spin] [part of a row's name]\n       cargo xtask bench [--quick] --postgres";
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +71,7 @@ fn main() -> ExitCode {
         ["--quick", rows] if !rows.starts_with('-') => bench(Extent::Quick, rows),
         ["--scale"] => bench(Extent::Scale, ""),
         ["--scale", rows] if !rows.starts_with('-') => bench(Extent::Scale, rows),
+        ["--spin"] => spin::bench(),
         _ => Err(USAGE.into()),
     };
     match done {

@@ -304,7 +304,7 @@ fn once(address: SocketAddr, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// A user of the size that identity providers send.
-fn user(name: &str) -> Value {
+pub(crate) fn user(name: &str) -> Value {
     json!({
         "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User", "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"],
         "externalId": format!("00u{name}"),
@@ -326,7 +326,8 @@ fn user(name: &str) -> Value {
     })
 }
 
-fn post(out: &mut Vec<u8>, path: &str, body: &Value) {
+/// A creation.
+pub(crate) fn post(out: &mut Vec<u8>, path: &str, body: &Value) {
     request(out, "POST", path, body.to_string().as_bytes());
 }
 
@@ -342,7 +343,8 @@ fn patch_members(group: &str, op: &str, members: &[String]) -> Vec<u8> {
     out
 }
 
-fn request(out: &mut Vec<u8>, method: &str, path: &str, body: &[u8]) {
+/// A request to the token's tenant.
+pub(crate) fn request(out: &mut Vec<u8>, method: &str, path: &str, body: &[u8]) {
     let head = format!("{method} /scim/v2{path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {TOKEN}\r\n");
     out.extend_from_slice(head.as_bytes());
     if !body.is_empty() {
