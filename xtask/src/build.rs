@@ -41,7 +41,7 @@ pub(crate) fn serve(workspace: &Workspace, arguments: &[String]) -> Result<ExitC
     become_program(&workspace.server(), &arguments)
 }
 
-/// `cargo xtask bench [--quick | --scale | --spin] [rows]`
+/// `cargo xtask bench [--quick | --scale | --spin] [rows]`, `cargo xtask bench [--quick] --postgres`
 pub(crate) fn bench(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode> {
     build(workspace, &[])?;
     if arguments.iter().any(|argument| argument == "--spin") {

@@ -24,6 +24,8 @@ usage: cargo xtask <command>
   test                     formatting, lints, all tests, documentation, the SCIM compliance suite
   bench [--quick | --scale] [rows]
                           build, then measure at 1,000 and 100,000 users; --quick at 1,000 alone, --scale at a million
+  bench [--quick] --postgres
+                           measure servers on one PostgreSQL database, if PostgreSQL is installed
   bench --spin            the same on Spin, by its stand-in where there is no `spin` command, beside an empty component
 
 build leaves target/release/scimwell and, in target/components, scimwell.wasm, scimwell-http.wasm, scimwell-spin.wasm and

@@ -67,6 +67,7 @@ pub(crate) fn test(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         build::server(workspace)?;
         Ok(String::new())
     })?;
+    steps.run("PostgreSQL", || postgres(workspace))?;
     let report = workspace.root.join("target").join("scenarios.txt");
     steps.run("tests", || {
         // A report left by an earlier run must not pass for this one's.
@@ -86,6 +87,21 @@ pub(crate) fn test(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     steps.run("scim2-cli on Spin", || spin::scim2_cli_on_spin(workspace))?;
     eprintln!("\nAll passed.\n{}", steps.summary());
     Ok(())
+}
+
+/// The tests start a PostgreSQL of their own; where its programs are missing, installs them.
+fn postgres(workspace: &Workspace) -> Result<String> {
+    let debian = fs::read_dir("/usr/lib/postgresql").is_ok_and(|mut versions| versions.next().is_some());
+    let named = std::env::var_os("SCIMWELL_POSTGRES_BIN").is_some();
+    if debian || named || Command::new("initdb").arg("--version").output().is_ok_and(|found| found.status.success()) {
+        return Ok(String::new());
+    }
+    say(format_args!("installing: apt-get install postgresql"));
+    cmd!(workspace.shell, "apt-get install --yes --no-install-recommends postgresql").run().context(
+        "the tests of the PostgreSQL storage need its server programs; install them, or name their directory in \
+         SCIMWELL_POSTGRES_BIN",
+    )?;
+    Ok("installed".to_owned())
 }
 
 /// The tests have replayed the scenarios; tell how many passed.

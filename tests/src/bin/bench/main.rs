@@ -6,6 +6,8 @@
 
 mod load;
 mod native;
+#[cfg(unix)]
+mod postgres;
 mod process;
 mod report;
 mod spin;
@@ -25,7 +27,7 @@ use crate::workload::{Population, Row, grouped};
 /// How often the whole table is measured; a cell holds all rounds.
 const ROUNDS: u32 = 3;
 
-const USAGE: &str = "usage: cargo xtask bench [--quick | --scale | --spin] [part of a row's name]";
+const USAGE: &str = "usage: cargo xtask bench [--quick | --scale | --spin] [part of a row's name]\n       cargo xtask bench [--quick] --postgres";
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +61,10 @@ fn main() -> ExitCode {
     let done = match arguments[..] {
         // How the bench runs itself as the native server.
         ["--native", data] => native::serve(Path::new(data)),
+        #[cfg(unix)]
+        ["--postgres"] => postgres::bench(false),
+        #[cfg(unix)]
+        ["--quick", "--postgres"] => postgres::bench(true),
         [] => bench(Extent::Usual, ""),
         [rows] if !rows.starts_with('-') => bench(Extent::Usual, rows),
         ["--quick"] => bench(Extent::Quick, ""),

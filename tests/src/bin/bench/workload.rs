@@ -177,8 +177,7 @@ impl Population {
         (address, server): (SocketAddr, u32),
         time: Duration,
     ) -> io::Result<Measured> {
-        let serial = self.serial.fetch_add(1, Ordering::Relaxed);
-        let load = Load { address, connections, requests: u64::MAX, time, make: self.make(row, serial), sink: None };
+        let load = self.load(row, address, connections, time);
         if matches!(row, Row::MemberOfLarge | Row::MemberLeavesLarge) {
             return self.measure_large(row, &load, server);
         }
@@ -188,6 +187,17 @@ impl Population {
         }
         run(&Load { time: time / 10, ..load.clone() }, None)?;
         run(&load, Some(server))
+    }
+
+    /// The ids of the users.
+    pub(crate) fn users(&self) -> &[String] {
+        &self.users
+    }
+
+    /// A row as a load that goes on for so long.
+    pub(crate) fn load(&self, row: Row, address: SocketAddr, connections: usize, time: Duration) -> Load {
+        let serial = self.serial.fetch_add(1, Ordering::Relaxed);
+        Load { address, connections, requests: u64::MAX, time, make: self.make(row, serial), sink: None }
     }
 
     /// The spare users join the large group one by one and leave it all at once, untimed; or the other way round.
