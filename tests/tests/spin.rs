@@ -74,14 +74,14 @@ async fn users_on_postgres() {
     assert_eq!(local.total().await, 1);
 
     let denied = Manifest { outbound: vec![], ..local.manifest.clone() };
-    assert_eq!(local.create(&denied, "bob").await.0, 503);
+    assert_eq!(create(&denied, "bob").await.0, 503);
     let nowhere = local.manifest.clone().variable("postgres_url", "");
-    assert_eq!(local.create(&nowhere, "bob").await.0, 500);
+    assert_eq!(create(&nowhere, "bob").await.0, 500);
 }
 
 /// The statuses of so many creations of one user at once, ascending.
 async fn creations_at_once(local: &Local, count: usize) -> Vec<u16> {
-    let application = local.application(&local.manifest);
+    let application = composed(&local.manifest);
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..count {
         let application = application.with(local.manifest.clone());
@@ -285,24 +285,21 @@ impl Local {
         Self { directory, manifest: Manifest { sqlite, ..Manifest::default() }.variable("token", "T") }
     }
 
-    fn application(&self, manifest: &Manifest) -> Application {
-        // Compiled once for all tests.
-        static COMPOSED: OnceLock<Application> = OnceLock::new();
-        let compile = || Application::new(&component("scimwell-on-spin.wasm"), Manifest::default());
-        COMPOSED.get_or_init(|| compile().expect("the component compiles")).with(manifest.clone())
-    }
-
-    async fn send(&self, manifest: &Manifest, method: &str, target: &str, body: &Value) -> (u16, Value) {
-        send(&self.application(manifest), method, target, body).await
-    }
-
-    async fn create(&self, manifest: &Manifest, name: &str) -> (u16, Value) {
-        self.send(manifest, "POST", "/scim/v2/Users", &json!({"userName": name})).await
-    }
-
     async fn total(&self) -> Value {
-        self.send(&self.manifest, "GET", "/scim/v2/Users?count=0", &Value::Null).await.1["totalResults"].clone()
+        let (_, list) = send(&composed(&self.manifest), "GET", "/scim/v2/Users?count=0", &Value::Null).await;
+        list["totalResults"].clone()
     }
+}
+
+/// Guest and adapter with this manifest; compiled once for all tests.
+fn composed(manifest: &Manifest) -> Application {
+    static COMPOSED: OnceLock<Application> = OnceLock::new();
+    let compile = || Application::new(&component("scimwell-on-spin.wasm"), Manifest::default());
+    COMPOSED.get_or_init(|| compile().expect("the component compiles")).with(manifest.clone())
+}
+
+async fn create(manifest: &Manifest, name: &str) -> (u16, Value) {
+    send(&composed(manifest), "POST", "/scim/v2/Users", &json!({"userName": name})).await
 }
 
 /// Status and body of the answer to a request with the token.
@@ -317,7 +314,8 @@ async fn send(application: &Application, method: &str, target: &str, body: &Valu
     match application.handle(request).await {
         Ok(response) => {
             let status = response.status().as_u16();
-            let body = response.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+            let body =
+                response.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
             (status, serde_json::from_slice(&body).unwrap_or_default())
         }
         // What Spin answers for an instance that failed.
@@ -328,14 +326,14 @@ async fn send(application: &Application, method: &str, target: &str, body: &Valu
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_that_dies_leaves_nothing() {
     let local = Local::new("spin-death");
-    assert_eq!(local.create(&local.manifest, "before").await.0, 201);
+    assert_eq!(create(&local.manifest, "before").await.0, 201);
     for statement in ["BEGIN", "INSERT", "COMMIT"] {
         let deadly = Manifest { dies_at: Some(statement.to_owned()), ..local.manifest.clone() };
-        assert_eq!(local.create(&deadly, "ann").await.0, 500, "{statement}");
+        assert_eq!(create(&deadly, "ann").await.0, 500, "{statement}");
         assert_eq!(local.total().await, 1, "{statement}");
     }
     // Nothing is locked either.
-    assert_eq!(local.create(&local.manifest, "ann").await.0, 201);
+    assert_eq!(create(&local.manifest, "ann").await.0, 201);
     assert_eq!(local.total().await, 2);
 }
 
@@ -343,17 +341,17 @@ async fn an_instance_that_dies_leaves_nothing() {
 async fn what_is_missing_is_no_open_door() {
     let local = Local::new("spin-missing");
     let nobody = local.manifest.clone().variable("token", "");
-    assert_eq!(local.create(&nobody, "ann").await.0, 503);
+    assert_eq!(create(&nobody, "ann").await.0, 503);
     let broken = local.manifest.clone().variable("tokens", "[{]");
-    assert_eq!(local.create(&broken, "ann").await.0, 503);
+    assert_eq!(create(&broken, "ann").await.0, 503);
     let undefined = Manifest { variables: std::collections::BTreeMap::new(), ..local.manifest.clone() };
-    assert_eq!(local.create(&undefined, "ann").await.0, 503);
+    assert_eq!(create(&undefined, "ann").await.0, 503);
     let denied = Manifest { sqlite: None, ..local.manifest.clone() };
-    let (status, body) = local.create(&denied, "ann").await;
+    let (status, body) = create(&denied, "ann").await;
     assert_eq!(status, 500);
     assert!(!body["detail"].as_str().expect("a SCIM Error").contains("SQLite"), "{body}");
     let elsewhere = local.manifest.clone().variable("storage", "key-value");
-    assert_eq!(local.create(&elsewhere, "ann").await.0, 500);
+    assert_eq!(create(&elsewhere, "ann").await.0, 500);
     assert!(!local.directory.path().join("sqlite.db").exists());
 }
 
@@ -392,7 +390,7 @@ async fn the_application_decides() {
         manifest.variable("policy_token", "S")
     };
     let (allows, asked) = application_answering("204 No Content", "");
-    assert_eq!(local.create(&asking(&allows), "ann").await.0, 201);
+    assert_eq!(create(&asking(&allows), "ann").await.0, 201);
     let asked = asked.recv().expect("the application was asked");
     assert!(asked.starts_with("POST /scim?from=spin HTTP/1.1\r\n"), "{asked}");
     assert!(asked.to_lowercase().contains("authorization: bearer s\r\n"), "{asked}");
@@ -403,7 +401,7 @@ async fn the_application_decides() {
     assert_eq!(question["before"], Value::Null);
 
     let (refuses, _asked) = application_answering("403 Forbidden", r#"{"detail": "No seats left: buy more."}"#);
-    let (status, body) = local.create(&asking(&refuses), "bob").await;
+    let (status, body) = create(&asking(&refuses), "bob").await;
     assert_eq!((status, &body["detail"]), (403, &json!("No seats left: buy more.")));
     assert_eq!(local.total().await, 1);
 }
@@ -421,7 +419,7 @@ async fn an_application_that_gives_no_answer() {
         }
         for (configured, expect) in [("", 403), ("closed", 403), ("shut", 403), ("open", 201)] {
             let (status, body) =
-                local.create(&asking.clone().variable("policy_failure", configured), &format!("u{at}")).await;
+                create(&asking.clone().variable("policy_failure", configured), &format!("u{at}")).await;
             assert_eq!(status, expect, "{url} {configured}: {body}");
         }
     }

@@ -107,6 +107,7 @@ fn mutation(mutation: Mutation) -> storage::Mutation {
     }
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "what map_err passes")]
 fn trapped(error: wasmtime::Error) -> StoreError {
     StoreError::Other(format!("the adapter failed: {error:?}"))
 }

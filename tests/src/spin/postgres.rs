@@ -3,6 +3,8 @@
 //! Of Spin 4.0.2: a transaction that an instance left open is the next one's; a query without rows never returns, which
 //! here fails at once, so that a test need not wait for it.
 
+#![allow(clippy::result_large_err, reason = "Spin's errors hold all that PostgreSQL tells")]
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 

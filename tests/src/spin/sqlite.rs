@@ -90,7 +90,7 @@ fn run(
 ) -> Result<QueryResult, Error> {
     let connection = lock(connection);
     let mut statement = connection.prepare_cached(statement).map_err(|error| failed(&error))?;
-    let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let parameters = rusqlite::params_from_iter(parameters.into_iter().map(stored));
     let mut found = statement.query(parameters).map_err(|error| failed(&error))?;
     let mut rows = Vec::new();

@@ -42,7 +42,8 @@ impl Way {
                 let component = workspace().join("target/components/empty.wasm");
                 let manifest = format!(
                     "spin_manifest_version = 2\n[application]\nname = \"empty\"\n[[trigger.http]]\nroute = \"/...\"\n\
-                     component = \"empty\"\n[component.empty]\nsource = {component:?}\n"
+                     component = \"empty\"\n[component.empty]\nsource = \"{}\"\n",
+                    component.display()
                 );
                 let path = data.join("spin.toml");
                 std::fs::write(&path, manifest).expect("the manifest can be written");
