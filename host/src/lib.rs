@@ -22,6 +22,8 @@
 
 pub mod authenticator;
 mod bindings;
+#[cfg(feature = "server")]
+pub mod check;
 mod code_cache;
 #[cfg(feature = "server")]
 pub mod command;
