@@ -10,7 +10,7 @@ use super::exchange::{Exchange, Failure};
 use super::{Format, Outcome, Ran, Run};
 
 /// Characters of a body in a report.
-const SHOWN: usize = 600;
+const SHOWN: usize = 1000;
 /// The width of running text.
 const WIDTH: usize = 100;
 
