@@ -3,6 +3,7 @@
 //! Architecture invariant: nothing here is linked into what is shipped; xtask runs the same commands a person could.
 
 mod build;
+mod foreign;
 mod steps;
 mod suite;
 mod workspace;
