@@ -67,7 +67,7 @@ pub enum Fault {
     StatusAsNumber,
     /// `application/scim+json` with a charset is refused.
     CharsetRefused,
-    /// An empty or missing User-Agent is refused, as firewalls do.
+    /// An empty User-Agent is refused, as firewalls do.
     UserAgentRequired,
     /// Locations show the host inside.
     InternalLocation,
@@ -262,11 +262,10 @@ fn after(fault: Fault, request: &Request, response: &mut Response, upstream: &mu
         }
         Fault::InactiveHidden if is_list => {
             if let Some(resources) = body["Resources"].as_array_mut() {
+                let all = resources.len();
                 resources.retain(|resource| resource["active"] != false);
-                let left = resources.len();
-                if filtered {
-                    body["totalResults"] = json!(left);
-                }
+                let hidden = (all - resources.len()) as u64;
+                body["totalResults"] = json!(body["totalResults"].as_u64().unwrap_or_default().saturating_sub(hidden));
             }
             set(response, &body);
         }

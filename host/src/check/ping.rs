@@ -13,11 +13,11 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         id: "ping-create",
         provider: Provider::Ping,
-        title: "Create a user as application/json, then match it by userName and by e-mail",
+        title: "Create a user, then match it by userName and by e-mail",
         reference: "PingOne: SCIM outbound, unique identifier userName or workEmail",
         severity: Severity::Breaks,
         breaks: "Existing users are not linked, and are created again.",
-        fix: "Accept application/json, and filters on emails and emails.value.",
+        fix: "Support filters on emails and emails.value.",
         play: create,
     },
     Check {

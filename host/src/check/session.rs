@@ -421,31 +421,26 @@ pub(super) fn plain_user(user_name: &str) -> Value {
     })
 }
 
+/// The User-Agent where none is known of the provider.
+const AGENT: &str = concat!("scimwell-check/", env!("CARGO_PKG_VERSION"));
+
 impl Provider {
-    /// The headers of its requests.
+    /// The headers of its requests, as far as they are known.
     fn headers(self, body: bool) -> HeaderMap {
         let (agent, accept, content) = match self {
             Self::Okta => ("Okta SCIM Client 1.0.0", "application/scim+json", "application/scim+json; charset=utf-8"),
-            Self::Entra => ("", "*/*", "application/scim+json; charset=utf-8"),
+            Self::Entra => (AGENT, "*/*", "application/scim+json; charset=utf-8"),
+            // Its User-Agent is there, and empty.
             Self::OneLogin => ("", "application/scim+json", "application/scim+json"),
-            Self::Google => {
-                ("Google-Auto-Provisioning", "application/scim+json, application/json", "application/scim+json")
+            Self::Ping | Self::JumpCloud | Self::Google | Self::Rfc => {
+                (AGENT, "application/scim+json", "application/scim+json")
             }
-            Self::Ping | Self::JumpCloud => ("", "application/json", "application/json"),
-            Self::Rfc => (
-                concat!("scimwell-check/", env!("CARGO_PKG_VERSION")),
-                "application/scim+json",
-                "application/scim+json",
-            ),
         };
         let mut headers = HeaderMap::new();
+        headers.insert(USER_AGENT, HeaderValue::from_static(agent));
         headers.insert(ACCEPT, HeaderValue::from_static(accept));
         if self == Self::Okta {
             headers.insert(HeaderName::from_static("accept-charset"), HeaderValue::from_static("utf-8"));
-        }
-        // OneLogin's is there, and empty.
-        if !agent.is_empty() || self == Self::OneLogin {
-            headers.insert(USER_AGENT, HeaderValue::from_static(agent));
         }
         if body {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(content));
