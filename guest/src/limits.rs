@@ -30,7 +30,9 @@ pub const FETCH_BATCH: usize = 200;
 pub const SKIP_SCAN: u32 = 200;
 /// Resources tested against a filter, or sorted, for one page. Beyond it an index page is 400 tooMany and a cursor page
 /// ends early.
-pub const SEARCH_EXAMINED: u64 = 1_000_000;
+pub const SEARCH_EXAMINED: u64 = 250_000;
+/// Resources tested after which the first page of a traversal by cursor, once it is full, goes without the total.
+pub const COUNTED: u64 = 10_000;
 /// Keys of indexes and edges read to find the candidates of one page. Beyond it the same happens.
 pub const SEARCH_KEYS: u64 = 500_000;
 /// Sort keys held for one page: `startIndex` reaches this far into a sorted list.
@@ -45,8 +47,16 @@ pub const COMMIT_ATTEMPTS: usize = 64;
 pub const PATCH_REPLY_EDGES: u64 = 100;
 /// Edges of deleted resources swept in one maintenance step.
 pub const SWEEP_EDGES: u32 = 500;
+/// Steps that one call of `/admin/maintenance` takes, so that it ends within a request's time.
+pub const MAINTENANCE_STEPS: u32 = 20;
 /// Member ids in one log record; longer lists continue in the next.
 pub const LOG_MEMBERS: usize = 10_000;
+/// Members of one resource in an answer. With more it is refused, rather than cut short or out of memory.
+pub const SHOWN_MEMBERS: u64 = 250_000;
+/// Bytes of the resources of a page, for the same reason.
+pub const PAGE_BYTES: usize = 48 * 1024 * 1024;
+/// Members that a replacement may take out in one commit.
+pub const REPLACED_MEMBERS: usize = 100_000;
 /// Deepest nesting of groups followed for `User.groups`.
 pub const GROUP_DEPTH: usize = 16;
 /// Seconds for which a cursor (RFC 9865) stays valid.

@@ -6,6 +6,7 @@ use crate::datetime;
 use crate::error::{ErrorKind, ScimError};
 use crate::http::{Header, Response};
 use crate::limits;
+use crate::project::Projection;
 use crate::resource::{Object, Resource};
 use crate::schema::{Registry, ResourceType, Source};
 use crate::store::edges::{Member, Membership};
@@ -85,18 +86,50 @@ pub fn empty(status: u16) -> Response {
     Response { status, ..Response::default() }
 }
 
-/// The text of a resource whose attributes are passed on as they are stored; `shell` is the resource without them.
-pub fn spliced(resource_type: &ResourceType, mut shell: Object, document: &Document) -> Vec<u8> {
-    let has = |urn: &str| document.extensions.iter().any(|extension| extension == urn);
-    let head = [("schemas", schemas(resource_type, has)), ("id", shell.shift_remove("id").unwrap_or_default())];
-    shell.shift_remove("schemas");
-    let head: Object = head.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    let (head, tail) = (Value::Object(head).to_string(), Value::Object(shell).to_string());
-    merged([head.as_bytes(), &document.attributes, tail.as_bytes()])
+/// The text of a resource out of its parts: what is made for each answer, the attributes as they are stored where they are
+/// passed on so, and the members, a JSON object that has them or is empty.
+pub fn assembled(
+    resource_type: &ResourceType,
+    mut shell: Object,
+    document: Option<&Document>,
+    members: &[u8],
+) -> Vec<u8> {
+    let mut tail = Object::new();
+    let memberships = resource_type.attribute_from(Source::Memberships).map(|attribute| attribute.name.as_ref());
+    for name in memberships.into_iter().chain(["meta"]) {
+        if let Some(value) = shell.shift_remove(name) {
+            tail.insert(name.to_owned(), value);
+        }
+    }
+    let stored: &[u8] = match document {
+        None => b"{}",
+        Some(document) => {
+            let has = |urn: &str| document.extensions.iter().any(|extension| extension == urn);
+            shell.insert("schemas".to_owned(), schemas(resource_type, has));
+            &document.attributes
+        }
+    };
+    let (head, tail) = (Value::Object(shell).to_string(), Value::Object(tail).to_string());
+    merged(&[head.as_bytes(), stored, members, tail.as_bytes()])
+}
+
+/// The JSON text of some members, separated by commas, as they stand between the brackets of an array.
+pub fn members(
+    registry: &Registry,
+    name: &str,
+    members: &[Member],
+    projection: &Projection<'_>,
+    base_url: &str,
+) -> Option<String> {
+    let element = |m: &Member| edge(registry, base_url, &m.id, &m.resource_type, &m.display, &m.resource_type);
+    let elements: Value = members.iter().map(element).collect();
+    let shown = projection.apply(Object::from_iter([(name.to_owned(), elements)])).shift_remove(name)?;
+    let text = shown.to_string();
+    text.get(1..text.len().saturating_sub(1)).filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
 /// The text of the object that has the members of these.
-fn merged(objects: [&[u8]; 3]) -> Vec<u8> {
+fn merged(objects: &[&[u8]]) -> Vec<u8> {
     let mut text = Vec::with_capacity(objects.iter().map(|object| object.len()).sum());
     text.push(b'{');
     for object in objects {
@@ -161,7 +194,7 @@ pub fn page(page: &Page<'_>) -> Response {
         resources.extend_from_slice(resource);
     }
     resources.extend_from_slice(if page.resources.is_empty() { b"[]}" } else { b"]}" });
-    text(200, merged([head.as_bytes(), &resources, b"{}"]))
+    text(200, merged(&[head.as_bytes(), &resources]))
 }
 
 /// A list response with all there is.

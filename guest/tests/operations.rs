@@ -120,6 +120,16 @@ fn groups_of_a_user_are_direct_and_indirect_and_cycles_end() {
     let told: Vec<_> = groups.iter().map(|g| (g["display"].as_str().unwrap(), g["type"].as_str().unwrap())).collect();
     assert_eq!(told, [("inner", "direct"), ("outer", "indirect")]);
     assert_eq!(groups[0]["$ref"], format!("https://h/scim/v2/Groups/{inner}"));
+    // A filter finds by both, and a circle of groups is gone round once.
+    let (id, other) = (user["id"].as_str().unwrap(), create(&host, "bob"));
+    for (group, found) in [(&inner, vec![id]), (&outer, vec![id]), (&other, vec![])] {
+        let list = ok(&host, "GET", &format!("/Users?filter=groups%20eq%20%22{group}%22"), None);
+        let ids: Vec<&str> = list["Resources"].as_array().unwrap().iter().map(|u| u["id"].as_str().unwrap()).collect();
+        assert_eq!((ids, &list["totalResults"]), (found.clone(), &json!(found.len())));
+    }
+    let list =
+        ok(&host, "GET", &format!("/Groups?filter=members%20eq%20%22{id}%22%20or%20id%20eq%20%22{outer}%22"), None);
+    assert_eq!(list["totalResults"], 2);
 }
 
 #[test]
@@ -137,6 +147,28 @@ fn deleting_a_large_group_hides_it_at_once_and_later_writes_sweep_it() {
     let dump = host.memory.dump();
     let edges: Vec<_> = dump.keys().filter(|key| matches!(key[0], b'm' | b'g' | b'x' | b'c')).collect();
     assert!(edges.is_empty(), "{} keys left", edges.len());
+}
+
+#[test]
+fn maintenance_on_request_sweeps_what_no_write_comes_for() {
+    let host = TestHost::default();
+    let users: Vec<String> = (0..1200).map(|i| create(&host, &format!("u{i}"))).collect();
+    let ids: Vec<&str> = users.iter().map(String::as_str).collect();
+    let staff = group(&host, "staff", &ids);
+    ok(&host, "DELETE", &format!("/Groups/{staff}"), None);
+    let administrator = [("authorization", "Bearer admin")];
+    assert_eq!(send(&host, "POST", "/admin/maintenance", &[], None).status, 403);
+    assert_eq!(send(&host, "GET", "/admin/maintenance", &administrator, None).status, 405);
+    let swept = send(&host, "POST", "/admin/maintenance", &administrator, None);
+    assert_eq!(swept.status, 200);
+    let told: Json = serde_json::from_slice(&swept.body).unwrap();
+    // The deletion itself was a write, and took the first of three steps.
+    assert_eq!(told, json!({ "steps": 2, "done": true }));
+    let dump = host.memory.dump();
+    let edges: Vec<_> = dump.keys().filter(|key| matches!(key[0], b'm' | b'g' | b'x' | b'c')).collect();
+    assert!(edges.is_empty(), "{} keys left", edges.len());
+    let again = send(&host, "POST", "/admin/maintenance", &administrator, None);
+    assert_eq!(serde_json::from_slice::<Json>(&again.body).unwrap(), json!({ "steps": 0, "done": true }));
 }
 
 #[test]

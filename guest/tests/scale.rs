@@ -9,11 +9,12 @@ use std::rc::Rc;
 use common::Json;
 use scimwell_guest::host::{AuthError, Change, Credentials, Permissions, Principal, Refusal};
 use scimwell_guest::http::{Header, Request};
+use scimwell_guest::limits;
 use scimwell_guest::resource::{Object, Resource};
 use scimwell_guest::schema::{REGISTRY, ResourceType};
 use scimwell_guest::store::memory::Memory;
 use scimwell_guest::store::{
-    Check, Entry, Key, KeyRange, Mode, Mutation, Outcome, ScanOptions, Store, StoreError, Value, repo, transact,
+    Check, Entry, Key, KeyRange, Mode, Mutation, Outcome, ScanOptions, Store, StoreError, Value, keys, repo, transact,
 };
 use scimwell_guest::{Host, handle};
 use serde_json::json;
@@ -112,13 +113,18 @@ fn users(number: usize) -> Counted {
     host
 }
 
+fn send(host: &Counted, method: &str, target: &str, body: &str) -> Json {
+    let headers = vec![Header::new("authorization", "Bearer T")];
+    let (method, target, body) = (method.into(), target.into(), body.into());
+    let response = handle(host, &Request { method, target, headers, body, ..Request::default() });
+    serde_json::from_slice(&response.body).unwrap_or_default()
+}
+
 /// The answer, and how many keys it took.
 fn cost(host: &Counted, target: &str) -> (Json, u64) {
     host.keys.set(0);
-    let headers = vec![Header::new("authorization", "Bearer T")];
-    let request = Request { method: "GET".into(), target: target.into(), headers, ..Request::default() };
-    let response = handle(host, &request);
-    (serde_json::from_slice(&response.body).unwrap(), host.keys.get())
+    let answer = send(host, "GET", target, "");
+    (answer, host.keys.get())
 }
 
 #[test]
@@ -172,6 +178,16 @@ fn a_search_costs_what_it_finds() {
 }
 
 #[test]
+fn a_page_by_cursor_does_not_wait_for_the_total() {
+    let host = users(20_000);
+    let query = "/Users?count=10&attributes=userName&filter=userName%20co%20%22user%22";
+    let (page, keys) = cost(&host, &format!("{query}&cursor"));
+    assert_eq!((page.get("totalResults"), &page["itemsPerPage"]), (None, &json!(10)));
+    assert!(page["nextCursor"].is_string() && keys < 30_000, "{keys} keys");
+    assert_eq!(cost(&host, query).0["totalResults"], 20_000);
+}
+
+#[test]
 fn a_sorted_page_costs_what_it_shows() {
     let host = users(20_000);
     let user = |i: usize| format!("user{i:06}@example.com");
@@ -191,4 +207,54 @@ fn a_sorted_page_costs_what_it_shows() {
         10_200,
     );
     check(&host, "sortBy=userName&filter=meta.lastModified%20pr", 20_000, &user(0), 60_000);
+}
+
+/// A group with more members than one answer takes, the first of whom is the user that there is.
+fn large_group() -> (Counted, String, String) {
+    let host = users(1);
+    let user = send(&host, "GET", "/Users", "")["Resources"][0]["id"].as_str().unwrap().to_owned();
+    let group = send(&host, "POST", "/Groups", r#"{ "displayName": "everybody" }"#)["id"].as_str().unwrap().to_owned();
+    let many = limits::SHOWN_MEMBERS + 1;
+    let member = |i: u64| if i == 0 { user.clone() } else { format!("{i:036}") };
+    let edge = |i: u64| {
+        let (there, back) = (keys::member(&group, &member(i)), keys::membership(&member(i), &group));
+        [Mutation::Put(there, b"User\0somebody".to_vec()), Mutation::Put(back, Vec::new())]
+    };
+    let mut edges: Vec<Mutation> = (0..many).flat_map(edge).collect();
+    edges.push(Mutation::Add(keys::member_count(&group), many.cast_signed()));
+    host.memory.commit(&[], &edges).unwrap();
+    (host, user, group)
+}
+
+#[test]
+fn a_group_too_large_for_an_answer_is_refused_and_never_cut_short() {
+    let (host, user, group) = large_group();
+    let target = format!("/Groups/{group}");
+    let (refused, keys) = cost(&host, &target);
+    assert_eq!((&refused["status"], &refused["scimType"]), (&json!("400"), &json!("tooMany")));
+    assert!(refused["detail"].as_str().unwrap().contains("excludedAttributes=members"), "{refused}");
+    assert!(keys < 2_000, "{keys} keys were read to refuse");
+    assert_eq!(cost(&host, "/Groups").0["scimType"], "tooMany");
+    // What doesn't need them all costs what it does in a group of ten.
+    for query in ["excludedAttributes=members", "attributes=displayName"] {
+        let (shown, keys) = cost(&host, &format!("{target}?{query}"));
+        assert_eq!(shown["displayName"], "everybody");
+        assert!(keys < 10, "{query} took {keys} keys");
+    }
+    let filter = format!("id%20eq%20%22{group}%22%20and%20members%20eq%20%22{user}%22");
+    let (found, keys) = cost(&host, &format!("/Groups?excludedAttributes=members&filter={filter}"));
+    assert_eq!(found["totalResults"], 1);
+    assert!(keys < 20, "{keys} keys");
+    let patch = format!(r#"{{ "Operations": [{{ "op": "remove", "path": "members[value eq \"{user}\"]" }}] }}"#);
+    host.keys.set(0);
+    send(&host, "PATCH", &target, &patch);
+    assert!(host.keys.get() < 30, "{} keys", host.keys.get());
+    assert_eq!(cost(&host, &format!("/Groups?excludedAttributes=members&filter={filter}")).0["totalResults"], 0);
+    // A replacement that takes out too many is refused, with nothing done.
+    let members = || host.memory.count(&keys::members(&group)).unwrap();
+    let before = members();
+    let body = format!(r#"{{ "displayName": "everybody", "members": [{{ "value": "{user}" }}] }}"#);
+    let refused = send(&host, "PUT", &format!("/Groups/{group}?excludedAttributes=members"), &body);
+    assert_eq!(refused["scimType"], "tooMany", "{refused}");
+    assert_eq!(members(), before);
 }

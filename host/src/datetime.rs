@@ -11,6 +11,13 @@ pub(crate) fn rfc3339(seconds: u64) -> String {
     moment.and_then(|moment| moment.format(&Rfc3339).ok()).unwrap_or_else(|| seconds.to_string())
 }
 
+/// The milliseconds since 1970 of a time in RFC 3339.
+#[cfg(feature = "server")]
+pub(crate) fn milliseconds(text: &str) -> Option<u64> {
+    let moment = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    u64::try_from(moment.unix_timestamp_nanos() / 1_000_000).ok()
+}
+
 /// Why a text is no time at which something could expire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ExpiryError {

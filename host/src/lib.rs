@@ -1,7 +1,8 @@
 //! The scimwell host: runs the SCIM 2.0 provider component on wasmtime, with storage, authentication and policy of your
 //! choice.
 //!
-//! - [`Engine`] compiles the component once; [`Provider`] answers requests, each instance for one tenant only.
+//! - [`Engine`] compiles the component once, or loads it from a [`CodeCache`]; [`Provider`] answers requests, each instance
+//!   for one tenant only.
 //! - [`ScimService`] mounts a provider in any hyper, tower or axum application.
 //! - [`storage::Storage`], [`authenticator::Authenticator`] and [`policy::Policy`] are what an application implements;
 //!   memory and redb storage and stored tokens come with the crate.

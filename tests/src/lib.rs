@@ -6,6 +6,9 @@ pub mod data;
 pub mod faulty;
 pub mod json_path;
 pub mod native;
+#[cfg(unix)]
+pub mod postgres;
 pub mod scenario;
 pub mod server;
+pub mod spin;
 pub mod transcript;

@@ -10,11 +10,13 @@
 //! | `/admin/resource-types/{name}` | GET, PUT, DELETE |
 //! | `/admin/log?after=…&count=…` | GET |
 //! | `/admin/explain?resourceType=…&filter=…&sortBy=…` | GET |
+//! | `/admin/maintenance` | POST |
 
 pub mod change;
 mod conform;
 mod explain;
 mod log;
+mod maintenance;
 mod resource_types;
 mod schemas;
 mod settings;
@@ -53,12 +55,14 @@ pub fn run<H: Host>(ctx: &mut Context<'_, H>, segments: &[String]) -> Result<Res
         (["resource-types", name], "DELETE") => resource_types::delete(ctx, name),
         (["schemas" | "resource-types", _], _) => Err(not_allowed(method, "GET, HEAD, PUT, DELETE, OPTIONS")),
         (["log"], "GET") => log::page(ctx),
+        (["maintenance"], "POST") => maintenance::run(ctx),
+        (["maintenance"], _) => Err(not_allowed(method, "POST, OPTIONS")),
         (["explain"], "GET") => explain::show(ctx),
         (["schemas" | "resource-types" | "log" | "explain"], _) => Err(not_allowed(method, "GET, HEAD, OPTIONS")),
         _ => Err(ScimError::new(
             ErrorKind::NotFound,
             "There is nothing here. Below /admin are settings, schemas, schemas/{urn}, resource-types, \
-             resource-types/{name}, log and explain.",
+             resource-types/{name}, log, explain and maintenance.",
         )),
     }
 }

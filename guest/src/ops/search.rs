@@ -4,6 +4,7 @@ use crate::error::{ErrorKind, Result, ScimError};
 use crate::filter::{self, Across};
 use crate::host::Host;
 use crate::http::Response;
+use crate::limits;
 use crate::query::{Query, SortOrder};
 use crate::render::{self, Page};
 use crate::route::Parameters;
@@ -56,11 +57,17 @@ fn search<H: Host>(ctx: &mut Context<'_, H>, endpoint: &str, types: &[&ResourceT
     let (window, index) = window(ctx, endpoint, &scopes, order)?;
     let ctx = &*ctx;
     let Selection { total, page, next } = select(&Search::new(ctx, Budget::default()), &scopes, sorted, &window)?;
-    let texts = page.into_iter().map(|(rank, stored)| {
+    let mut resources = Vec::with_capacity(page.len());
+    let mut bytes = 0;
+    for (rank, stored) in page {
         let Scope { resource_type, projection, .. } = &scopes[rank];
-        ctx.text(&ctx.store, resource_type, stored, projection)
-    });
-    let resources = texts.collect::<Result<Vec<_>>>()?;
+        let text = ctx.text(&ctx.store, resource_type, stored, projection)?;
+        bytes += text.len();
+        resources.push(text);
+        if bytes > limits::PAGE_BYTES && resources.len() > 1 {
+            return Err(too_large(resources.len()));
+        }
+    }
     let next = match (next, &window) {
         (Some(Place { key, rank, id, .. }), Window::Cursor { count, .. }) => {
             let resource_type = scopes[rank].resource_type.name.to_string();
@@ -70,6 +77,18 @@ fn search<H: Host>(ctx: &mut Context<'_, H>, endpoint: &str, types: &[&ResourceT
         _ => None,
     };
     Ok(render::page(&Page { total, start_index: index, next_cursor: next.as_deref(), resources: &resources }))
+}
+
+/// 400 tooMany (RFC 7644 §3.12), rather than a page with fewer resources than were asked for.
+fn too_large(resources: usize) -> ScimError {
+    ScimError::new(
+        ErrorKind::TooMany,
+        format!(
+            "The first {resources} resources of this page alone take more than {} MiB. Ask for fewer by `count`, or leave out \
+             what is large by excludedAttributes=members.",
+            limits::PAGE_BYTES >> 20
+        ),
+    )
 }
 
 /// What the query comes to in each type; types in which nothing can match are left out.

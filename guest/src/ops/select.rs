@@ -255,7 +255,7 @@ fn filtered<H: Host>(search: &Search<'_, '_, H>, scopes: &[Scope<'_>], window: &
         (known, counts) = (Some(search.count(&range)?), false);
     }
     let mut page: Vec<(usize, Stored)> = Vec::new();
-    let (mut number, mut stopped, mut overran) = (0_u64, None, None);
+    let (mut number, mut stopped, mut overran, mut uncounted) = (0_u64, None, None, false);
     for (rank, scope) in scopes.iter().enumerate() {
         if window.after().is_some_and(|after| rank < after.rank) {
             continue;
@@ -263,6 +263,11 @@ fn filtered<H: Host>(search: &Search<'_, '_, H>, scopes: &[Scope<'_>], window: &
         let flow = walk(search, scope, rank, window, counts, &mut |seen| {
             let full = page.len() >= window.gathered();
             if full && !counts {
+                return ControlFlow::Break(());
+            }
+            // A cursor's page needs no total (RFC 9865 §2), and may not wait for one.
+            if full && window.is_cursor() && search.spent().1 >= limits::COUNTED {
+                uncounted = true;
                 return ControlFlow::Break(());
             }
             if !search.examine() {
@@ -285,7 +290,8 @@ fn filtered<H: Host>(search: &Search<'_, '_, H>, scopes: &[Scope<'_>], window: &
         }
     }
     let Some(overran) = overran else {
-        return Ok(cut(page, window, if counts { Some(number) } else { known }));
+        let total = if counts { Some(number).filter(|_| !uncounted) } else { known };
+        return Ok(cut(page, window, total));
     };
     if !window.is_cursor() {
         return Err(search.too_many(&scopes[overran]));

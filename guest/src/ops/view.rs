@@ -11,7 +11,7 @@ use crate::resource::Object;
 use crate::schema::{ResourceType, Source};
 use crate::store::Read;
 use crate::store::edges;
-use crate::store::repo::{Loaded, Stored};
+use crate::store::repo::{Document, Loaded, Stored};
 
 use super::Context;
 
@@ -19,19 +19,6 @@ impl<H: Host> Context<'_, H> {
     /// The projection that the request asks for.
     pub(super) fn projection<'t>(&self, resource_type: &'t ResourceType) -> Result<Projection<'t>> {
         Projection::parse(resource_type, self.query.attributes(), self.query.excluded_attributes())
-    }
-
-    /// A resource as the client sees it. Edges are read only where they are wanted.
-    pub(super) fn view(
-        &self,
-        reader: &impl Read,
-        resource_type: &ResourceType,
-        loaded: Loaded,
-        projection: &Projection<'_>,
-    ) -> Result<Object> {
-        let wants = |source| resource_type.attribute_from(source).is_some_and(|a| projection.wants(a));
-        let whole = self.whole(reader, resource_type, loaded, wants(Source::Members), wants(Source::Memberships))?;
-        Ok(projection.apply(whole))
     }
 
     /// A resource in full, with the edges that the caller needs.
@@ -66,8 +53,7 @@ impl<H: Host> Context<'_, H> {
         let projection = self.projection(resource_type)?;
         let location = render::location(resource_type, &loaded.resource.id, &self.request.base_url);
         let version = loaded.version();
-        let view = self.view(reader, resource_type, loaded, &projection)?;
-        let text = Value::Object(view).to_string().into_bytes();
+        let text = self.assembled(reader, resource_type, loaded, None, &projection)?;
         Ok(render::single(status, &version, &location, text))
     }
 
@@ -80,12 +66,46 @@ impl<H: Host> Context<'_, H> {
         stored: Stored,
         projection: &Projection<'_>,
     ) -> Result<Vec<u8>> {
-        if !projection.keeps_documents() {
-            let view = self.view(reader, resource_type, stored.loaded()?, projection)?;
-            return Ok(Value::Object(view).to_string().into_bytes());
+        match projection.keeps_documents() {
+            true => self.assembled(reader, resource_type, stored.shell, Some(&stored.document), projection),
+            false => self.assembled(reader, resource_type, stored.loaded()?, None, projection),
         }
-        let Stored { document, shell } = stored;
-        let shell = self.view(reader, resource_type, shell, projection)?;
-        Ok(render::spliced(resource_type, shell, &document))
+    }
+
+    /// Edges are read only where they are wanted.
+    fn assembled(
+        &self,
+        reader: &impl Read,
+        resource_type: &ResourceType,
+        loaded: Loaded,
+        document: Option<&Document>,
+        projection: &Projection<'_>,
+    ) -> Result<Vec<u8>> {
+        let wanted = |source| resource_type.attribute_from(source).filter(|attribute| projection.wants(attribute));
+        let members = match wanted(Source::Members) {
+            Some(attribute) => self.members(reader, &attribute.name, &loaded.resource.id, projection)?,
+            None => b"{}".to_vec(),
+        };
+        let shell = self.whole(reader, resource_type, loaded, false, wanted(Source::Memberships).is_some())?;
+        Ok(render::assembled(resource_type, projection.apply(shell), document, &members))
+    }
+
+    /// The members as the text of an object that has nothing else, or nothing at all where there are none. A batch at a time
+    /// becomes text, which is far smaller than what it is made of.
+    fn members(&self, reader: &impl Read, name: &str, id: &str, projection: &Projection<'_>) -> Result<Vec<u8>> {
+        let (registry, base_url) = (&self.tenant.registry, &self.request.base_url);
+        let mut text = Vec::new();
+        edges::each_members(reader, id, |members| {
+            if let Some(more) = render::members(registry, name, &members, projection, base_url) {
+                match text.is_empty() {
+                    true => text.extend_from_slice(format!("{{{}:[", Value::from(name)).as_bytes()),
+                    false => text.push(b','),
+                }
+                text.extend_from_slice(more.as_bytes());
+            }
+            Ok(())
+        })?;
+        text.extend_from_slice(if text.is_empty() { b"{}" } else { b"]}" });
+        Ok(text)
     }
 }

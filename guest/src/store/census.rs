@@ -120,13 +120,15 @@ mod tests {
         times.into_iter().enumerate().map(id).collect()
     }
 
-    fn create(store: &Memory, id: &str) {
-        let created = transact(store, Mode::Commit, |txn| {
-            txn.put(keys::document(user(), id), Vec::new());
-            enter(txn, user(), id);
-            Ok(())
-        });
-        assert_eq!(created, Ok(()));
+    fn create_all(store: &Memory, ids: &[String]) {
+        for id in ids {
+            let created = transact(store, Mode::Commit, |txn| {
+                txn.put(keys::document(user(), id), Vec::new());
+                enter(txn, user(), id);
+                Ok(())
+            });
+            assert_eq!(created, Ok(()));
+        }
     }
 
     fn delete(store: &Memory, id: &str) {
@@ -151,7 +153,7 @@ mod tests {
         let burst = (0..700).map(|i| 1_700_000_000_000 + i / 3);
         let trickle = (1..200).map(|i| 1_700_000_000_000 + i * 400_000_000);
         let ids = ids(burst.chain(trickle));
-        ids.iter().for_each(|id| create(&store, id));
+        create_all(&store, &ids);
         assert_eq!(count(&store, user()), Ok(ids.len() as u64));
         for (skip, id) in (0..).zip(&ids) {
             assert_eq!(at(&store, skip).as_ref(), Some(id));
@@ -164,12 +166,16 @@ mod tests {
     fn what_is_deleted_counts_no_longer_and_leaves_nothing() {
         let store = Memory::default();
         let ids = ids((0..600).map(|i| 1_700_000_000_000 + i * 90));
-        ids.iter().for_each(|id| create(&store, id));
-        ids.iter().step_by(2).for_each(|id| delete(&store, id));
+        create_all(&store, &ids);
+        for id in ids.iter().step_by(2) {
+            delete(&store, id);
+        }
         for (skip, id) in (0..).zip(ids.iter().skip(1).step_by(2)) {
             assert_eq!(at(&store, skip).as_ref(), Some(id));
         }
-        ids.iter().skip(1).step_by(2).for_each(|id| delete(&store, id));
+        for id in ids.iter().skip(1).step_by(2) {
+            delete(&store, id);
+        }
         let left: Vec<_> = store.dump().into_iter().collect();
         assert_eq!(left, [(keys::resource_count(user()), 0_i64.to_le_bytes().to_vec())]);
     }
@@ -179,7 +185,7 @@ mod tests {
         let store = Memory::default();
         let mut ids: Vec<String> = (0..1000_u64).map(|i| format!("{:x}", i * i * i)).collect();
         ids.sort_unstable();
-        ids.iter().for_each(|id| create(&store, id));
+        create_all(&store, &ids);
         for (skip, id) in (0..).zip(&ids) {
             assert_eq!(at(&store, skip).as_ref(), Some(id));
         }

@@ -9,7 +9,7 @@ use crate::limits;
 use crate::resource::{Resource, Timestamp};
 use crate::schema::{Registry, ResourceType, Source};
 
-use super::{Key, Read, Store, Txn, keys, repo};
+use super::{Read, Store, Txn, keys, repo};
 
 /// One member of a resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,19 +97,57 @@ impl Changed {
     }
 }
 
-/// All members of a resource that live, by id.
+/// All members of a resource that live, by id; 400 tooMany where they are more than one answer takes.
 pub fn members(reader: &impl Read, id: &str) -> Result<Vec<Member>> {
-    let entries = reader.all_entries(&keys::members(id), false)?;
-    if entries.is_empty() {
-        return Ok(Vec::new());
+    let mut all = Vec::new();
+    each_members(reader, id, |members| {
+        all.extend(members);
+        Ok(())
+    })?;
+    Ok(all)
+}
+
+/// The same, some at a time, so that nobody need hold them all.
+pub fn each_members(reader: &impl Read, id: &str, mut each: impl FnMut(Vec<Member>) -> Result<()>) -> Result<()> {
+    let mut range = keys::members(id);
+    let mut gone = None;
+    loop {
+        let entries = reader.entries(&range, false, limits::SCAN_BATCH)?;
+        let Some(last) = entries.last() else { return Ok(()) };
+        let ended = entries.len() < limits::SCAN_BATCH as usize;
+        range = keys::after(&range, &last.key);
+        if gone.is_none() && !ended {
+            let count = member_count(reader, id)?;
+            if count > limits::SHOWN_MEMBERS {
+                return Err(too_many_members(id, count));
+            }
+        }
+        let gone = match &gone {
+            Some(gone) => gone,
+            None => gone.insert(self::gone(reader)?),
+        };
+        let members = entries.iter().map(|entry| {
+            let (resource_type, display) = repo::split_alive(&entry.value);
+            Member { id: keys::last_part(&entry.key), resource_type, display }
+        });
+        each(members.filter(|member| !gone.contains(&member.id)).collect())?;
+        if ended {
+            return Ok(());
+        }
     }
-    let gone = gone(reader)?;
-    let member = |(key, value): (&Key, &[u8])| {
-        let (resource_type, display) = repo::split_alive(value);
-        Member { id: keys::last_part(key), resource_type, display }
-    };
-    let all = entries.iter().map(|e| member((&e.key, &e.value)));
-    Ok(all.filter(|m| !gone.contains(&m.id)).collect())
+}
+
+/// 400 tooMany (RFC 7644 §3.12): part of the members would pass for all of them.
+fn too_many_members(id: &str, count: u64) -> ScimError {
+    ScimError::new(
+        ErrorKind::TooMany,
+        format!(
+            "{id} has {count} members, more than the {} that one answer takes. Leave them out by \
+             excludedAttributes=members; ask for one by filter=id eq \"{id}\" and members eq \"…\", and for all, page by page, \
+             by filter=groups eq \"{id}\" on the members' own endpoint with `cursor`.",
+            limits::SHOWN_MEMBERS
+        ),
+    )
 }
 
 /// Whether `member` is a member, by one read.
@@ -196,9 +234,20 @@ pub fn edit<S: Store>(
     if edit.only {
         // Whoever edits members meanwhile moves this counter, so that none escapes the replacement.
         txn.read_one(&keys::edge_revision(id))?;
-        let there = txn.all_entries(&keys::members(id), true)?;
-        let there = there.iter().map(|entry| keys::last_part(&entry.key));
-        changed.removed.extend(there.filter(|member| !edit.named.contains_key(member)));
+        // Only the difference is held.
+        let mut range = keys::members(id);
+        loop {
+            let entries = txn.entries(&range, true, limits::SCAN_BATCH)?;
+            let there = entries.iter().map(|entry| keys::last_part(&entry.key));
+            changed.removed.extend(there.filter(|member| !edit.named.contains_key(member)));
+            if changed.removed.len() > limits::REPLACED_MEMBERS {
+                return Err(too_many_removed(txn, resource_type, id)?);
+            }
+            match entries.last() {
+                Some(last) if entries.len() == limits::SCAN_BATCH as usize => range = keys::after(&range, &last.key),
+                _ => break,
+            }
+        }
     }
     add(txn, resource_type, id, &changed.added)?;
     for member in &changed.removed {
@@ -211,6 +260,21 @@ pub fn edit<S: Store>(
         txn.put(keys::members_modified(id), now.to_le_bytes().to_vec());
     }
     Ok(changed)
+}
+
+/// 400 tooMany: a replacement that takes out more than one commit should.
+fn too_many_removed(reader: &impl Read, resource_type: &ResourceType, id: &str) -> Result<ScimError> {
+    let name = resource_type.attribute_from(Source::Members).map_or("members", |a| a.name.as_ref());
+    let count = member_count(reader, id)?;
+    Ok(ScimError::new(
+        ErrorKind::TooMany,
+        format!(
+            "{name}: {id} has {count} members, and the replacement would take out more than {} of them at once. Remove them \
+             in several PATCH requests, or delete the {} and create it anew.",
+            limits::REPLACED_MEMBERS,
+            resource_type.name
+        ),
+    ))
 }
 
 fn add<S: Store>(txn: &mut Txn<'_, S>, resource_type: &ResourceType, id: &str, members: &[String]) -> Result<()> {

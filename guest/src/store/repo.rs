@@ -240,15 +240,18 @@ pub fn peek_claimed(
     }
     all.extend(ids.iter().filter_map(|(_, claim)| claim.as_ref().map(|(key, _)| key.clone())));
     let values = reader.peek(&all)?;
-    let (values, mut claimed) = (values.chunks(width), values[ids.len() * width..].iter());
-    let one = |((id, claim), values): (&(&str, Option<Claim>), &[Option<Vec<u8>>])| {
+    let (values, claimed) = values.split_at(ids.len() * width);
+    let mut claimed = claimed.iter();
+    let mut found = Vec::with_capacity(ids.len());
+    for ((id, claim), values) in ids.iter().zip(values.chunks(width)) {
         let holds = match claim {
             Some((_, expected)) => claimed.next().is_some_and(|value| value.as_ref() == Some(expected)),
             None => true,
         };
-        values[0].as_ref().filter(|_| holds).map(|document| Stored::new(id, document, &values[1..])).transpose()
-    };
-    ids.iter().zip(values).map(one).collect()
+        let document = values[0].as_ref().filter(|_| holds);
+        found.push(document.map(|document| Stored::new(id, document, &values[1..])).transpose()?);
+    }
+    Ok(found)
 }
 
 /// The resources whose documents were just scanned, with what the store knows beyond them.

@@ -1,14 +1,15 @@
-//! Requests to a running server: one connection each, HTTP/1.1, TLS where the URL says so.
+//! Requests to a running server: HTTP/1.1, TLS where the URL says so.
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use http::header::{AUTHORIZATION, HOST};
 use http::uri::Authority;
-use http::{HeaderValue, Request, Uri};
+use http::{HeaderValue, Request, Response, Uri};
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
@@ -28,6 +29,9 @@ const CONNECT: Duration = Duration::from_secs(10);
 const ANSWER: Duration = Duration::from_mins(10);
 /// Bytes of an answer at most.
 const BODY: usize = 64 * 1024 * 1024;
+
+/// What requests go through, one at a time.
+pub(super) type Connection = http1::SendRequest<Full<Bytes>>;
 
 /// A running server and the token for it.
 pub(super) struct Client {
@@ -62,57 +66,85 @@ impl Client {
 
     /// One request; the body of its answer, if it is a success.
     pub(super) async fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, CommandError> {
+        let json = [("content-type", "application/json")];
+        let headers = if body.is_some() { json.as_slice() } else { &[] };
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let mut connection = self.connect().await?;
+        let response = self.send(&mut connection, method, path, headers, Bytes::from(body)).await?;
+        let status = response.status().as_u16();
+        let body = self.body(response).await?;
+        match serde_json::from_slice(&body) {
+            Ok(body) => accepted(status, body),
+            Err(_) if body.is_empty() => accepted(status, Value::Null),
+            Err(error) => Err(self.unexpected(format!("its answer with status {status} is not JSON: {error}"))),
+        }
+    }
+
+    /// A connection for as many requests as are wanted, one after the other.
+    pub(super) async fn connect(&self) -> Result<Connection, CommandError> {
         let host = self.authority.host();
         let port = self.authority.port_u16().unwrap_or(if self.secure { 443 } else { 80 });
         // Brackets belong to the URL, not to the address.
         let name = host.trim_start_matches('[').trim_end_matches(']');
         let stream = self.within(CONNECT, TcpStream::connect((name, port))).await?;
+        // Requests are whole: waiting to fill a packet only delays them.
+        stream.set_nodelay(true).map_err(|error| self.unreachable(&error))?;
         match self.secure {
-            false => self.exchange(stream, method, path, body).await,
+            false => self.handshake(stream).await,
             true => {
                 let server = ServerName::try_from(name.to_owned()).map_err(|error| self.unreachable(&error))?;
                 let connecting = connector().map_err(|error| self.unreachable(&error))?.connect(server, stream);
-                self.exchange(self.within(CONNECT, connecting).await?, method, path, body).await
+                self.handshake(self.within(CONNECT, connecting).await?).await
             }
         }
     }
 
-    async fn exchange<S>(
-        &self,
-        stream: S,
-        method: &str,
-        path: &str,
-        body: Option<&Value>,
-    ) -> Result<Value, CommandError>
+    async fn handshake<S>(&self, stream: S) -> Result<Connection, CommandError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let (sender, connection) =
+            self.within(CONNECT, http1::handshake::<_, Full<Bytes>>(TokioIo::new(stream))).await?;
+        // What it may fail with, the request fails with too.
+        tokio::spawn(connection);
+        Ok(sender)
+    }
+
+    /// One request; its answer, whose body is still to be read.
+    pub(super) async fn send(
+        &self,
+        connection: &mut Connection,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> Result<Response<Incoming>, CommandError> {
         let prefix = self.url.parse::<Uri>().map(|uri| uri.path().trim_end_matches('/').to_owned()).unwrap_or_default();
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{prefix}{path}"))
             .header(HOST, self.authority.as_str())
             .header(AUTHORIZATION, &self.authorization);
-        if body.is_some() {
-            request = request.header(CONTENT_TYPE, "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
         }
-        let body = body.map(Value::to_string).unwrap_or_default();
-        let request = request.body(Full::new(Bytes::from(body))).map_err(|error| self.unreachable(&error))?;
-        let (mut sender, connection) =
-            self.within(CONNECT, http1::handshake::<_, Full<Bytes>>(TokioIo::new(stream))).await?;
-        // What it may fail with, the request fails with too.
-        tokio::spawn(connection);
-        let response = self.within(ANSWER, sender.send_request(request)).await?;
-        let status = response.status().as_u16();
-        let body = self.within(ANSWER, Limited::new(response.into_body(), BODY).collect()).await?.to_bytes();
-        match serde_json::from_slice(&body) {
-            Ok(body) => accepted(status, body),
-            Err(_) if body.is_empty() => accepted(status, Value::Null),
-            Err(error) => {
-                let reason = format!("its answer with status {status} is not JSON: {error}");
-                Err(CommandError::Answer { url: self.url.clone(), reason })
-            }
-        }
+        let request = request.body(Full::new(body)).map_err(|error| self.unreachable(&error))?;
+        self.within(ANSWER, connection.send_request(request)).await
+    }
+
+    /// The whole body of an answer.
+    pub(super) async fn body(&self, response: Response<Incoming>) -> Result<Bytes, CommandError> {
+        Ok(self.within(ANSWER, Limited::new(response.into_body(), BODY).collect()).await?.to_bytes())
+    }
+
+    /// Where the server is, for people.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// An answer that no scimwell gives.
+    pub(super) fn unexpected(&self, reason: String) -> CommandError {
+        CommandError::Answer { url: self.url.clone(), reason }
     }
 
     async fn within<T, E: std::fmt::Display>(
@@ -126,7 +158,7 @@ impl Client {
         }
     }
 
-    fn unreachable(&self, reason: &dyn std::fmt::Display) -> CommandError {
+    pub(super) fn unreachable(&self, reason: &dyn std::fmt::Display) -> CommandError {
         CommandError::Unreachable { url: self.url.clone(), reason: reason.to_string() }
     }
 }

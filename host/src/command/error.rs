@@ -25,6 +25,8 @@ pub enum CommandError {
     },
     /// There is no data where it was looked for.
     NoData(PathBuf),
+    /// There is no such tenant.
+    NoTenant(String),
     /// `memory:` has nothing that would outlast the command.
     Memory,
     /// `--server` is not a URL that could be called.
@@ -61,6 +63,52 @@ pub enum CommandError {
         /// What is wrong with it.
         reason: String,
     },
+    /// An option that does not fit the data.
+    Option {
+        /// Its name.
+        option: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file can't be written.
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A file is there that would be written over.
+    Exists {
+        /// The file.
+        path: PathBuf,
+        /// The option that permits it.
+        unless: &'static str,
+    },
+    /// A directory that a restore would replace.
+    NotEmpty(PathBuf),
+    /// The checkpoint of an import that this one can't go on from.
+    Checkpoint {
+        /// The checkpoint.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// Some records of an import were not taken.
+    Rejected {
+        /// How many.
+        count: u64,
+        /// Where they are.
+        path: PathBuf,
+    },
+    /// Data of a kind that is backed up by other tools.
+    NoBackup,
+    /// A backup that is damaged or none at all.
+    Backup {
+        /// The file, or where it came from.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// What a server needs as well: storage, the component.
     Start(StartError),
     /// Standard output is closed.
@@ -83,7 +131,7 @@ impl CommandError {
             Self::InUse { .. }
             | Self::NoData(_)
             | Self::Unreachable { .. }
-            | Self::Start(StartError::Storage { .. }) => Exit::OutOfReach,
+            | Self::Start(StartError::Storage { .. } | StartError::Database { .. }) => Exit::OutOfReach,
             _ => Exit::Failed,
         }
     }
@@ -115,6 +163,7 @@ impl fmt::Display for CommandError {
                 "there is no data in {}; name its directory with --data DIR, or a running server with --server URL",
                 directory.display()
             ),
+            Self::NoTenant(name) => write!(f, "there is no tenant {name:?}; create it with `scimwell tenant create {name}`"),
             Self::Memory => f.write_str(
                 "--storage memory: begins empty with every process; name a directory with --data DIR, or a running server \
                  with --server URL",
@@ -131,7 +180,30 @@ impl fmt::Display for CommandError {
             Self::Answer { url, reason } => write!(f, "{url} does not answer as scimwell does: {reason}; see --server"),
             Self::Setting(text) => write!(f, "{text:?} is no setting: expected KEY=VALUE, as in passwords=true"),
             Self::File { path, source } => write!(f, "cannot read {}: {source}", path.display()),
-            Self::Document { path, reason } => write!(f, "{}: {reason}", path.display()),
+            Self::Document { path, reason } | Self::Backup { path, reason } => {
+                write!(f, "{}: {reason}", path.display())
+            }
+            Self::Option { option, reason } => write!(f, "{option}: {reason}"),
+            Self::Write { path, source } => write!(f, "cannot write {}: {source}", path.display()),
+            Self::Exists { path, unless } => {
+                write!(f, "{} is there already; {unless} replaces it", path.display())
+            }
+            Self::NotEmpty(path) => write!(
+                f,
+                "{} is not empty; name another directory with --data DIR, or let its data be replaced with --replace",
+                path.display()
+            ),
+            Self::Checkpoint { path, reason } => write!(
+                f,
+                "{}: {reason}; --restart forgets it and imports the whole file",
+                path.display()
+            ),
+            Self::Rejected { count, path } => {
+                write!(f, "{count} records were rejected; {} has them and says why", path.display())
+            }
+            Self::NoBackup => {
+                f.write_str("this storage has no backup of its own; for PostgreSQL use pg_dump")
+            }
             Self::Start(source) => source.fmt(f),
             Self::Output(source) => write!(f, "cannot write to standard output: {source}"),
         }
@@ -141,10 +213,16 @@ impl fmt::Display for CommandError {
 impl std::error::Error for CommandError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::File { source, .. } | Self::Output(source) => Some(source),
+            Self::File { source, .. } | Self::Write { source, .. } | Self::Output(source) => Some(source),
             Self::Start(source) => Some(source),
             _ => None,
         }
+    }
+}
+
+impl From<crate::storage::StoreError> for CommandError {
+    fn from(source: crate::storage::StoreError) -> Self {
+        crate::Error::from(source).into()
     }
 }
 

@@ -1,9 +1,10 @@
-//! `scimwell tenant | token | schema | explain`: administration from the command line.
+//! `scimwell tenant | token | schema | explain | export | import | backup | restore`: administration from the command line.
 //!
 //! Each command is a few requests to the routes below `/admin`, written once: `target` has them answered by this process
 //! on local data, or by a running server over HTTP. So both do the same, check the same and say the same.
 
 mod client;
+mod data;
 mod error;
 mod explain;
 mod options;
@@ -13,6 +14,7 @@ mod target;
 mod tenant;
 mod token;
 
+pub use self::data::{BackupOptions, ExportOptions, Format, ImportOptions, OnConflict, RestoreOptions};
 pub use self::error::{CommandError, Exit};
 pub use self::options::{ExplainOptions, Place, SchemaCommand, TenantCommand, TokenCommand};
 
@@ -25,7 +27,12 @@ use crate::server::{Administration, StartError, start_log};
 /// Runs a command to its end.
 pub fn run(command: Administration) -> Result<(), CommandError> {
     start_log();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::System)?;
+    let mut runtime = match command {
+        // Many requests at once.
+        Administration::Export { .. } | Administration::Import { .. } => tokio::runtime::Builder::new_multi_thread(),
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    let runtime = runtime.enable_all().build().map_err(StartError::System)?;
     runtime.block_on(async {
         match command {
             Administration::Tenant { command, place } => {
@@ -42,6 +49,10 @@ pub fn run(command: Administration) -> Result<(), CommandError> {
             Administration::Explain { options, tenant, place } => {
                 explain::run(options, &tenant, &Target::open(&place, false).await?, place.output()).await
             }
+            Administration::Export { options, place } => data::export(options, &place, place.output()).await,
+            Administration::Import { options, place } => data::import(options, &place, place.output()).await,
+            Administration::Backup { options, place } => data::backup(options, &place, place.output()).await,
+            Administration::Restore(options) => data::restore(&options, Output { json: options.json }),
         }
     })
 }

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use tower_service::Service;
 
+use super::admin::backup::{self, AnyBody};
 use super::admin::{self, Admin};
 use crate::provider;
 use crate::service::{PeerAddress, ScimService, Secure, Served};
@@ -44,13 +45,14 @@ impl Front {
         self
     }
 
-    async fn answer(mut self, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        match request.uri().path() {
+    async fn answer(mut self, request: Request<Incoming>) -> Response<AnyBody> {
+        let whole = match request.uri().path() {
             "/healthz" => probe(request.method(), || async { plain(StatusCode::OK, "ok\n") }).await,
             "/readyz" => probe(request.method(), || self.ready()).await,
             "/metrics" => probe(request.method(), || async { self.metrics() }).await,
-            _ => self.logged(request).await,
-        }
+            _ => return self.logged(request).await,
+        };
+        whole.map(Either::Left)
     }
 
     async fn ready(&self) -> Response<Full<Bytes>> {
@@ -73,7 +75,7 @@ impl Front {
         response
     }
 
-    async fn logged(&mut self, mut request: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn logged(&mut self, mut request: Request<Incoming>) -> Response<AnyBody> {
         let started = Instant::now();
         if let Some(peer) = self.peer {
             request.extensions_mut().insert(PeerAddress(peer));
@@ -84,11 +86,12 @@ impl Front {
         let method = request.method().clone();
         // Query values may hold personal data; the path holds ids only.
         let uri = request.uri().clone();
-        let mut response = match admin::serves(uri.path()) {
-            true => self.admin.answer(&self.scim, request).await,
-            false => {
+        let mut response = match uri.path() {
+            path if backup::serves(path) => self.admin.backup(request).await,
+            path if admin::serves(path) => self.admin.answer(&self.scim, request).await.map(Either::Left),
+            _ => {
                 let Ok(response) = self.scim.call(request).await;
-                response
+                response.map(Either::Left)
             }
         };
         let duration = started.elapsed();
@@ -114,7 +117,7 @@ impl Front {
 }
 
 impl Service<Request<Incoming>> for Front {
-    type Response = Response<Full<Bytes>>;
+    type Response = Response<AnyBody>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 

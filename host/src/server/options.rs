@@ -7,7 +7,10 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::check::CheckOptions;
-use crate::command::{ExplainOptions, Place, SchemaCommand, TenantCommand, TokenCommand};
+use crate::command::{
+    BackupOptions, ExplainOptions, ExportOptions, ImportOptions, Place, RestoreOptions, SchemaCommand, TenantCommand,
+    TokenCommand,
+};
 
 /// A SCIM 2.0 service provider: identity providers provision users and groups into it.
 #[derive(Debug, Parser)]
@@ -75,6 +78,35 @@ pub enum Administration {
         #[command(flatten)]
         place: Place,
     },
+    /// Write a tenant's resources to a file.
+    Export {
+        /// What and how.
+        #[command(flatten)]
+        options: ExportOptions,
+        /// Where, and how to answer.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Bring the resources of a file into a tenant.
+    Import {
+        /// What and how.
+        #[command(flatten)]
+        options: ImportOptions,
+        /// Where, and how to answer.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Copy the embedded database, of all tenants, while a server may be using it.
+    Backup {
+        /// Whereto.
+        #[command(flatten)]
+        options: BackupOptions,
+        /// Where, and how to answer.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Make the embedded database of a backup.
+    Restore(RestoreOptions),
 }
 
 impl Command {
@@ -86,8 +118,12 @@ impl Command {
                 Administration::Tenant { place, .. }
                 | Administration::Token { place, .. }
                 | Administration::Explain { place, .. }
-                | Administration::Schema { place, .. },
+                | Administration::Schema { place, .. }
+                | Administration::Export { place, .. }
+                | Administration::Import { place, .. }
+                | Administration::Backup { place, .. },
             ) => place.json,
+            Self::Administration(Administration::Restore(options)) => options.json,
         }
     }
 }
@@ -101,8 +137,9 @@ pub struct ServeOptions {
     /// The directory of the embedded database; created where it does not exist.
     #[arg(long, value_name = "DIR", default_value = "./scimwell-data", env = "SCIMWELL_DATA")]
     pub data: PathBuf,
-    /// Storage other than --data: `redb:DIR` or `memory:`.
-    #[arg(long, value_name = "URL", env = "SCIMWELL_STORAGE")]
+    /// Storage other than --data: `redb:DIR`, `memory:` or `postgres://user:password@host/database`; a password is
+    /// better given in the environment, where others don't see it.
+    #[arg(long, value_name = "URL", env = "SCIMWELL_STORAGE", hide_env_values = true)]
     pub storage: Option<StorageUrl>,
     /// Accept this token too, for tenant `default` with all permissions.
     #[arg(long, value_name = "TOKEN", env = "SCIMWELL_TOKEN", hide_env_values = true)]
@@ -143,19 +180,30 @@ pub enum LogFormat {
 }
 
 /// Where data is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum StorageUrl {
     /// In memory, until the process ends.
     Memory,
     /// In the embedded database in this directory.
     Redb(PathBuf),
+    /// In the PostgreSQL database of this URL. What is wrong with it is said where it is opened: a refused argument would
+    /// be shown as it is, its password too.
+    Postgres(String),
+}
+
+impl std::fmt::Debug for StorageUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Memory => f.write_str("memory:"),
+            Self::Redb(directory) => write!(f, "redb:{}", directory.display()),
+            Self::Postgres(_) => f.write_str("postgres://…"),
+        }
+    }
 }
 
 /// A storage URL that names no backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StorageUrlError {
-    /// A backend that this version does not have yet.
-    Postgres,
     /// `redb:` without a directory.
     NoDirectory,
     /// Anything else.
@@ -165,9 +213,8 @@ pub enum StorageUrlError {
 impl std::fmt::Display for StorageUrlError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Postgres => "this version has no PostgreSQL storage yet; use redb:DIR or memory:",
             Self::NoDirectory => "the directory is missing: redb:DIR",
-            Self::Unknown => "not a storage URL; use redb:DIR or memory:",
+            Self::Unknown => "not a storage URL; use redb:DIR, memory: or postgres://user:password@host/database",
         })
     }
 }
@@ -182,7 +229,7 @@ impl FromStr for StorageUrl {
             Some(("memory", "")) => Ok(Self::Memory),
             Some(("redb", "")) => Err(StorageUrlError::NoDirectory),
             Some(("redb", directory)) => Ok(Self::Redb(PathBuf::from(directory))),
-            Some(("postgres" | "postgresql", _)) => Err(StorageUrlError::Postgres),
+            Some(("postgres" | "postgresql", _)) => Ok(Self::Postgres(url.to_owned())),
             _ => Err(StorageUrlError::Unknown),
         }
     }
@@ -202,9 +249,15 @@ mod tests {
         check("memory:", &Ok(StorageUrl::Memory));
         check("redb:/var/lib/scimwell", &Ok(StorageUrl::Redb("/var/lib/scimwell".into())));
         check("redb:", &Err(StorageUrlError::NoDirectory));
-        check("postgres://h/db", &Err(StorageUrlError::Postgres));
+        check("postgres://u:p@h/db", &Ok(StorageUrl::Postgres("postgres://u:p@h/db".to_owned())));
         check("memory", &Err(StorageUrlError::Unknown));
         check("/var/lib", &Err(StorageUrlError::Unknown));
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        let line = CommandLine::try_parse_from(["scimwell", "serve", "--storage", "postgres://u:s3cret@h:x/d"]);
+        assert!(!format!("{line:?}").contains("s3cret"), "{line:?}");
     }
 
     #[track_caller]

@@ -4,12 +4,17 @@
 
 use async_trait::async_trait;
 
+pub mod backup;
 pub mod contract;
 pub mod memory;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 #[cfg(feature = "redb")]
 pub mod redb;
 
 pub use self::memory::Memory;
+#[cfg(feature = "postgres")]
+pub use self::postgres::Postgres;
 #[cfg(feature = "redb")]
 pub use self::redb::Redb;
 
@@ -141,6 +146,11 @@ pub trait Storage: Send + Sync + 'static {
     async fn count(&self, tenant: &str, range: &KeyRange) -> Result<u64, StoreError>;
     /// Apply all `mutations` if every check holds; all or nothing, durable when it returns.
     async fn commit(&self, tenant: &str, checks: Vec<Check>, mutations: Vec<Mutation>) -> Result<Outcome, StoreError>;
+    /// Everything that all tenants have at one moment, for a backup, while writes go on. `None` where the backend's own
+    /// tools are for that, or there is nothing that lasts.
+    fn snapshot(&self) -> Option<Result<backup::Snapshot, StoreError>> {
+        None
+    }
 }
 
 /// Refuses a tenant name that a backend could not tell from another's.

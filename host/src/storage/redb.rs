@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, HashMap, hash_map};
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::ops::Deref;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
@@ -18,16 +19,21 @@ use std::time::Duration;
 use async_trait::async_trait;
 use redb::backends::FileBackend;
 use redb::{
-    AccessGuard, Database, DatabaseError, Range, ReadOnlyTable, ReadableDatabase, ReadableTable, StorageBackend, Table,
-    TableDefinition,
+    AccessGuard, Database, DatabaseError, Range, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable,
+    StorageBackend, Table, TableDefinition,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 
+use super::backup::Snapshot;
 use super::{
     Check, Entry, Key, KeyRange, Mutation, Outcome, ScanOptions, Storage, StoreError, Value, added, check_sizes,
     check_tenant,
 };
+
+mod copy;
+
+pub use self::copy::RestoreError;
 
 /// The database's file inside the data directory.
 const FILE: &str = "scimwell.redb";
@@ -52,6 +58,20 @@ const REOPEN_DELAY: Duration = Duration::from_millis(500);
 
 type Keys = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
+/// The keys as one transaction left them, and the transaction, which has the rest.
+struct View {
+    transaction: ReadTransaction,
+    keys: Keys,
+}
+
+impl Deref for View {
+    type Target = Keys;
+
+    fn deref(&self) -> &Keys {
+        &self.keys
+    }
+}
+
 /// Keeps everything in one file; survives the process being killed at any moment.
 #[derive(Debug)]
 pub struct Redb {
@@ -75,7 +95,7 @@ struct Job {
 /// Opening one costs several times what a point read does, so it is opened once a transaction rather than once a read.
 /// The writer replaces it before it answers the commits that the new one contains, which is what makes every read see
 /// every commit that returned before.
-struct Latest(RwLock<Result<Arc<Keys>, StoreError>>);
+struct Latest(RwLock<Result<Arc<View>, StoreError>>);
 
 impl Debug for Latest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -84,11 +104,11 @@ impl Debug for Latest {
 }
 
 impl Latest {
-    fn get(&self) -> Result<Arc<Keys>, StoreError> {
+    fn get(&self) -> Result<Arc<View>, StoreError> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn set(&self, snapshot: Result<Arc<Keys>, StoreError>) {
+    fn set(&self, snapshot: Result<Arc<View>, StoreError>) {
         // The old snapshot is dropped after the lock is released: giving its pages back takes a while.
         let _old = std::mem::replace(&mut *self.0.write().unwrap_or_else(PoisonError::into_inner), snapshot);
     }
@@ -183,6 +203,10 @@ impl Storage for Redb {
         self.commits.as_ref().ok_or_else(gone)?.send(job).await.map_err(|_| gone())?;
         outcome.await.map_err(|_| gone())?
     }
+
+    fn snapshot(&self) -> Option<Result<Snapshot, StoreError>> {
+        Some(self.latest.get().and_then(|view| copy::snapshot(&view)))
+    }
 }
 
 /// A key in the table: the tenant's name, a NUL, the tenant's key. The buffer is kept from one key to the next.
@@ -256,9 +280,9 @@ impl Scan {
 }
 
 /// Opens the database and a first snapshot of it.
-type Open = dyn Fn() -> Result<(Database, Arc<Keys>), StoreError> + Send;
+type Open = dyn Fn() -> Result<(Database, Arc<View>), StoreError> + Send;
 
-fn open_file(path: &Path) -> Result<(Database, Arc<Keys>), StoreError> {
+fn open_file(path: &Path) -> Result<(Database, Arc<View>), StoreError> {
     let at = |error: &dyn std::fmt::Display| StoreError::Unavailable(format!("{}: {error}", path.display()));
     let is_new = !path.exists();
     let file = create_file(path).map_err(|error| at(&error))?;
@@ -271,7 +295,7 @@ fn open_file(path: &Path) -> Result<(Database, Arc<Keys>), StoreError> {
     Ok(opened)
 }
 
-fn open_backend(backend: impl StorageBackend, name: &str) -> Result<(Database, Arc<Keys>), StoreError> {
+fn open_backend(backend: impl StorageBackend, name: &str) -> Result<(Database, Arc<View>), StoreError> {
     let unavailable = |why: &dyn std::fmt::Display| StoreError::Unavailable(format!("{name}: {why}"));
     let mut builder = Database::builder();
     builder.set_cache_size(CACHE);
@@ -291,8 +315,9 @@ fn open_backend(backend: impl StorageBackend, name: &str) -> Result<(Database, A
     Ok((database, snapshot))
 }
 
-fn snapshot(database: &Database) -> Result<Arc<Keys>, redb::Error> {
-    Ok(Arc::new(database.begin_read()?.open_table(KEYS)?))
+fn snapshot(database: &Database) -> Result<Arc<View>, redb::Error> {
+    let transaction = database.begin_read()?;
+    Ok(Arc::new(View { keys: transaction.open_table(KEYS)?, transaction }))
 }
 
 /// Only the owner may look in: documents hold personal data.

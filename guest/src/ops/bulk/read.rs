@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::order::steps;
-use super::references::{Created, References};
+use super::references::{Created, References, is_reference};
 use super::{Action, Bulk, Operation, place};
 use crate::compat::{Compat, Tolerance};
 use crate::error::{ErrorKind, Result, ScimError, excerpt};
@@ -30,6 +30,8 @@ const METHODS: [&str; 4] = ["POST", "PUT", "PATCH", "DELETE"];
 struct Draft<'t> {
     method: String,
     bulk_id: Option<String>,
+    /// The resource that `path` names, however wrong the rest is: §3.7.3 wants its location in the reply.
+    named: Option<(&'t ResourceType, String)>,
     head: Result<Head<'t>>,
 }
 
@@ -150,8 +152,9 @@ impl<'t> Draft<'t> {
     fn read(operation: Value, registry: &'t Registry, compat: &Compat) -> Self {
         let Value::Object(mut operation) = operation else {
             let error = syntax("expected an object with `method` and `path`");
-            return Self { method: String::new(), bulk_id: None, head: Err(error) };
+            return Self { method: String::new(), bulk_id: None, named: None, head: Err(error) };
         };
+        let named = named(&operation, registry);
         let mut compat = compat.clone();
         let (method, bulk_id) = (take(&mut operation, "method"), take(&mut operation, "bulkId"));
         let sent = method.as_ref().and_then(Value::as_str).unwrap_or_default();
@@ -162,6 +165,7 @@ impl<'t> Draft<'t> {
         Self {
             method: known.map_or_else(|| excerpt(sent), str::to_owned),
             bulk_id: bulk_id.as_ref().and_then(Value::as_str).filter(|id| !id.is_empty()).map(str::to_owned),
+            named,
             head,
         }
     }
@@ -169,7 +173,7 @@ impl<'t> Draft<'t> {
     /// The operation, with the id that was assigned to it if it is a POST.
     fn resolve<H: Host>(self, ctx: &mut Context<'t, H>, assigned: Option<String>, created: &Created) -> Operation<'t> {
         let mut references = References::new(created);
-        let mut target = None;
+        let mut target = self.named;
         let action = self.head.and_then(|mut head| {
             let id = head.id(assigned, &mut references)?;
             target = Some((head.resource_type, id.clone()));
@@ -177,6 +181,16 @@ impl<'t> Draft<'t> {
             head.decode(ctx, id)
         });
         Operation { method: self.method, bulk_id: self.bulk_id, target, action, needs: references.needs }
+    }
+}
+
+fn named<'t>(operation: &Object, registry: &'t Registry) -> Option<(&'t ResourceType, String)> {
+    let (_, path) = operation.iter().find(|(key, _)| key.eq_ignore_ascii_case("path"))?;
+    match route::route(registry, "DELETE", path.as_str()?.trim()) {
+        Ok(Route::Resources(resource_type, route::Action::Delete(id))) if !is_reference(&id) => {
+            Some((resource_type, id))
+        }
+        _ => None,
     }
 }
 

@@ -26,6 +26,11 @@ struct Dangling {
     place: String,
 }
 
+/// Whether this stands for the id of something that the request creates.
+pub(super) fn is_reference(text: &str) -> bool {
+    text.starts_with(PREFIX)
+}
+
 impl<'c> References<'c> {
     pub(super) fn new(created: &'c Created) -> Self {
         Self { created, needs: Vec::new() }

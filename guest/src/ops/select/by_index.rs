@@ -127,11 +127,11 @@ struct Course<'f> {
 }
 
 /// `None` where the total is known only to whoever has looked at every match, or few candidates are better put in order.
-fn course<'p, 'f, H: Host>(
+fn course<'f, H: Host>(
     search: &Search<'_, '_, H>,
     scope: &Scope<'_>,
     target: &Target<'_>,
-    plan: Option<&'p Plan<'f>>,
+    plan: Option<&Plan<'f>>,
     window: &Window,
 ) -> Result<Option<Course<'f>>> {
     let ty = scope.resource_type;

@@ -7,6 +7,7 @@
 //! Architecture invariant: whoever calls has the permission `admin`. A token of the tenant `default` is the operator's and
 //! reaches everything; another reaches the tokens and the configuration of its own tenant, and sees nothing of others.
 
+pub(super) mod backup;
 mod body;
 mod records;
 
