@@ -42,14 +42,17 @@ fn instance(policy: impl Policy) -> Instance {
     Instance::new(Arc::new(imports), 1 << 20)
 }
 
-async fn authenticate(instance: &mut Instance, who: &str) -> bool {
-    let credentials = wit_auth::Credentials {
+fn credentials(who: &str) -> wit_auth::Credentials {
+    wit_auth::Credentials {
         authorization: Some(who.to_owned()),
         tenant_hint: None,
         client_certificate_subject: None,
         remote_address: None,
-    };
-    instance.authenticate(credentials).await.unwrap().is_ok()
+    }
+}
+
+async fn authenticate(instance: &mut Instance, who: &str) -> bool {
+    instance.authenticate(credentials(who)).await.unwrap().is_ok()
 }
 
 async fn open(instance: &mut Instance, tenant: &str) -> Option<Resource<StoreHandle>> {
@@ -101,13 +104,34 @@ async fn handles_end_with_their_grant() {
     let mut instance = instance(AllowAll);
     assert!(authenticate(&mut instance, "acme").await);
     let old = open(&mut instance, "acme").await.unwrap();
-    assert!(authenticate(&mut instance, "other").await);
-    assert!(!works(&mut instance, &old).await);
     // Not even the same tenant's grant revives them.
     assert!(authenticate(&mut instance, "acme").await);
     assert!(!works(&mut instance, &old).await);
     let new = open(&mut instance, "acme").await.unwrap();
     assert!(works(&mut instance, &new).await);
+}
+
+#[tokio::test]
+async fn an_instance_serves_one_tenant_in_all_its_life() {
+    let mut instance = instance(AllowAll);
+    assert!(authenticate(&mut instance, "acme").await);
+    let store = open(&mut instance, "acme").await.unwrap();
+    let error = wit_auth::Host::authenticate(&mut instance, credentials("other")).await.unwrap_err();
+    assert!(error.is::<OtherTenant>());
+    assert!(instance.principal().is_none() && open(&mut instance, "other").await.is_none());
+    assert!(!works(&mut instance, &store).await);
+}
+
+#[tokio::test]
+async fn nothing_is_granted_between_two_requests() {
+    let mut instance = instance(AllowAll);
+    assert!(!instance.rest(1 << 20), "it has served nobody");
+    assert!(authenticate(&mut instance, "acme").await);
+    assert!(instance.rest(1 << 20));
+    assert!(open(&mut instance, "acme").await.is_none());
+    assert!(authenticate(&mut instance, "acme").await);
+    let _held = open(&mut instance, "acme").await.unwrap();
+    assert!(!instance.rest(1 << 20), "it holds on to a store");
 }
 
 #[tokio::test]

@@ -99,10 +99,12 @@ pub(super) const WRITE: &str = "INSERT INTO scimwell_keys (tenant, key, value) \
      ON CONFLICT (tenant, key) DO UPDATE SET value = excluded.value";
 
 /// What every connection begins with. Acknowledged commits are durable, whatever the role's default. Every statement
-/// finds its rows by the primary key: a plan made while the table was small must not stay with a scan of all of it.
-/// `set_config` over `pg_settings` passes over what a database doesn't know.
+/// finds its rows by the primary key: a plan made while the table was small must not stay with a scan of all of it. There
+/// being one good plan, it is made once: made anew for each array, as PostgreSQL prefers, planning takes several times what
+/// the statement does. `set_config` over `pg_settings` passes over what a database doesn't know.
 pub(super) const SESSION: &str = "SELECT set_config(name, 'off', false) FROM pg_settings \
-         WHERE name IN ('enable_seqscan', 'enable_bitmapscan', 'enable_hashjoin', 'enable_mergejoin'); \
+         WHERE name IN ('enable_seqscan', 'enable_bitmapscan', 'enable_hashjoin', 'enable_mergejoin', 'jit'); \
+     SELECT set_config(name, 'force_generic_plan', false) FROM pg_settings WHERE name = 'plan_cache_mode'; \
      SELECT set_config(name, 'on', false) FROM pg_settings WHERE name = 'synchronous_commit' AND setting = 'off'; \
      SET statement_timeout = '30s'; \
      SET idle_in_transaction_session_timeout = '10s'";
