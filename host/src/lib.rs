@@ -23,6 +23,8 @@
 
 pub mod authenticator;
 mod bindings;
+#[cfg(feature = "server")]
+pub mod check;
 mod code_cache;
 #[cfg(feature = "server")]
 pub mod command;

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use scimwell::check;
 use scimwell::command::{self, CommandError};
 use scimwell::server::{self, Command, CommandLine};
 
@@ -11,6 +12,7 @@ fn main() -> ExitCode {
     let json = command.wants_json();
     let ended = match command {
         Command::Serve(options) => server::serve(options).map_err(CommandError::Start),
+        Command::Check(options) => return check::main(&options),
         Command::Administration(command) => command::run(command),
     };
     let Err(error) = ended else { return ExitCode::SUCCESS };

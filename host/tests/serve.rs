@@ -214,6 +214,28 @@ async fn tls_with_http2() {
     assert_eq!(http2_get(stream, &server.url, "/scim/v2/b").await, format!("{}/scim/v2", server.url));
 }
 
+#[test]
+fn check_over_tls() {
+    let directory = tempfile::tempdir().unwrap();
+    let (certificate, key) = certificate(directory.path());
+    let paths = [certificate, key].map(|path| path.display().to_string());
+    let server = Server::start(&["--tls-cert", &paths[0], "--tls-key", &paths[1]]);
+    let url = format!("https://localhost:{}/scim/v2", server.address().rsplit_once(':').unwrap().1);
+    let check = |trusted: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_scimwell"));
+        command.args(["check", &url, "--token", "T"]).env("SSL_CERT_FILE", trusted).env_remove("SSL_CERT_DIR");
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(3));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    // The stand-in for the component answers, and is no SCIM server.
+    let text = check(&paths[0]);
+    assert!(text.contains("is no SCIM base URL"), "{text}");
+    // Nobody's certificate is trusted: nothing is sent.
+    let text = check("none.pem");
+    assert!(text.contains("invalid peer certificate"), "{text}");
+}
+
 /// A self-signed certificate for `localhost` and its key.
 fn certificate(directory: &Path) -> (PathBuf, PathBuf) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();

@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod data;
+pub mod faulty;
 pub mod json_path;
 pub mod native;
 #[cfg(unix)]

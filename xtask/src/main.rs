@@ -4,6 +4,7 @@
 
 mod build;
 mod compose;
+mod foreign;
 mod spin;
 mod steps;
 mod suite;

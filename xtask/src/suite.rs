@@ -10,6 +10,7 @@ use xshell::cmd;
 
 use crate::build;
 use crate::compose;
+use crate::foreign;
 use crate::spin;
 use crate::steps::Steps;
 use crate::workspace::{WASM_TARGET, Workspace, say};
@@ -87,6 +88,7 @@ pub(crate) fn test(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         scim2_cli(workspace, server, "listening on ")
     })?;
     steps.run("scim2-cli on Spin", || spin::scim2_cli_on_spin(workspace))?;
+    steps.run("check of scim2-server", || foreign::check(workspace))?;
     eprintln!("\nAll passed.\n{}", steps.summary());
     Ok(())
 }
@@ -123,7 +125,7 @@ fn report_of(path: &Path) -> Result<String> {
 /// The compliance suite of scim2-cli against what this command serves, with the token `xtask`; before its URL it says
 /// these words.
 pub(crate) fn scim2_cli(workspace: &Workspace, command: Command, words: &str) -> Result<String> {
-    let scim = install_scim2_cli(workspace)?;
+    let scim = install(workspace, "scim2-cli", REQUIREMENTS, "scim")?;
     let server = Server::start(workspace, command, words)?;
     let url = format!("{}/scim/v2", server.origin);
     let output = Command::new(scim)
@@ -147,24 +149,23 @@ pub(crate) fn scim2_cli(workspace: &Workspace, command: Command, words: &str) ->
     Ok(format!("{passed} checks pass"))
 }
 
-/// The `scim` command, in a virtual environment under `target/`.
-fn install_scim2_cli(workspace: &Workspace) -> Result<PathBuf> {
+/// A program of PyPI, in a virtual environment under `target/`; `requirements` is the text of `xtask/{package}.txt`.
+pub(crate) fn install(workspace: &Workspace, package: &str, requirements: &str, program: &str) -> Result<PathBuf> {
     let shell = &workspace.shell;
-    let venv = workspace.root.join("target").join("scim2-cli");
-    let scim = venv.join("bin").join("scim");
+    let venv = workspace.root.join("target").join(package);
+    let installed = venv.join("bin").join(program);
     let stamp = venv.join("installed.txt");
-    if scim.exists() && fs::read_to_string(&stamp).is_ok_and(|installed| installed == REQUIREMENTS) {
-        return Ok(scim);
+    if installed.exists() && fs::read_to_string(&stamp).is_ok_and(|stamp| stamp == requirements) {
+        return Ok(installed);
     }
-    say(format_args!("installing scim2-cli from PyPI into {}", venv.display()));
+    say(format_args!("installing {package} from PyPI into {}", venv.display()));
     if venv.exists() {
         fs::remove_dir_all(&venv).with_context(|| format!("cannot remove {}", venv.display()))?;
     }
     if !create_venv(workspace, &venv) {
         // Debian and Ubuntu ship Python without the module that makes virtual environments.
         let packages = ["python3", "python3-venv"];
-        let remedy =
-            "python3 (3.11 or newer) with the venv module is needed for scim2-cli: apt-get install python3-venv";
+        let remedy = "python3 (3.11 or newer) with the venv module is needed for the packages of PyPI: apt-get install python3-venv";
         if cmd!(shell, "id -u").quiet().read().is_ok_and(|id| id != "0") {
             bail!(remedy);
         }
@@ -177,12 +178,14 @@ fn install_scim2_cli(workspace: &Workspace) -> Result<PathBuf> {
         }
     }
     let python = venv.join("bin").join("python");
-    let requirements = workspace.root.join("xtask").join("scim2-cli.txt");
-    cmd!(shell, "{python} -m pip install --quiet --disable-pip-version-check --no-input --requirement {requirements}")
+    let file = workspace.root.join("xtask").join(format!("{package}.txt"));
+    cmd!(shell, "{python} -m pip install --quiet --disable-pip-version-check --no-input --requirement {file}")
         .run()
-        .context("cannot install scim2-cli; it needs Python 3.11 or newer and access to a PyPI index")?;
-    fs::write(&stamp, REQUIREMENTS).with_context(|| format!("cannot write {}", stamp.display()))?;
-    Ok(scim)
+        .with_context(|| {
+            format!("cannot install {package}; it needs Python 3.11 or newer and access to a PyPI index")
+        })?;
+    fs::write(&stamp, requirements).with_context(|| format!("cannot write {}", stamp.display()))?;
+    Ok(installed)
 }
 
 /// Whether `python3 -m venv` made the environment.

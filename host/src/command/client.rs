@@ -164,7 +164,7 @@ impl Client {
 }
 
 /// Trusts what the machine trusts; `SSL_CERT_FILE` names others.
-fn connector() -> Result<TlsConnector, tokio_rustls::rustls::Error> {
+pub(crate) fn connector() -> Result<TlsConnector, tokio_rustls::rustls::Error> {
     let mut roots = RootCertStore::empty();
     // Those that can't be read or parsed are left out; if none is left, the handshake says so.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);

@@ -18,8 +18,10 @@ pub use self::data::{BackupOptions, ExportOptions, Format, ImportOptions, OnConf
 pub use self::error::{CommandError, Exit};
 pub use self::options::{ExplainOptions, Place, SchemaCommand, TenantCommand, TokenCommand};
 
+pub(crate) use self::client::connector;
 use self::output::Output;
 use self::target::Target;
+pub(crate) use self::target::encoded;
 use crate::server::{Administration, StartError, start_log};
 
 /// Runs a command to its end.

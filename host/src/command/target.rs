@@ -158,7 +158,7 @@ pub(super) fn accepted(status: u16, body: Value) -> Result<Value, CommandError> 
 }
 
 /// The text as one segment of a path (RFC 3986 §3.3), or one value of a query.
-pub(super) fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     use std::fmt::Write as _;
     text.bytes().fold(String::with_capacity(text.len()), |mut encoded, byte| {
         match byte {

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::check::CheckOptions;
 use crate::command::{
     BackupOptions, ExplainOptions, ExportOptions, ImportOptions, Place, RestoreOptions, SchemaCommand, TenantCommand,
     TokenCommand,
@@ -25,6 +26,8 @@ pub struct CommandLine {
 pub enum Command {
     /// Serve SCIM over HTTP.
     Serve(ServeOptions),
+    /// Play what identity providers send against any SCIM server, and tell what would break.
+    Check(CheckOptions),
     /// Administer tenants, tokens and schemas.
     #[command(flatten)]
     Administration(Administration),
@@ -110,7 +113,7 @@ impl Command {
     /// Whether what it prints is for scripts.
     pub fn wants_json(&self) -> bool {
         match self {
-            Self::Serve(_) => false,
+            Self::Serve(_) | Self::Check(_) => false,
             Self::Administration(
                 Administration::Tenant { place, .. }
                 | Administration::Token { place, .. }
@@ -279,5 +282,9 @@ mod tests {
         check_line("scimwell token create --permissions read,admin --expires 90d", true);
         check_line("scimwell token revoke", false);
         check_line("scimwell schema put file.json --tenant acme", true);
+        check_line("scimwell check http://h/scim/v2 --token T --as okta,entra --format junit --fail-on breaks", true);
+        check_line("scimwell check --list", true);
+        check_line("scimwell check", false);
+        check_line("scimwell check http://h --as octa", false);
     }
 }
