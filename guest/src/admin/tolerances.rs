@@ -63,7 +63,7 @@ fn count_changes<H: Host>(ctx: &Context<'_, H>, needs: &mut Needs) -> Result<usi
     loop {
         let wanted = limits::REPORT_RECORDS.saturating_sub(records).min(limits::LOG_PAGE);
         let limit = u32::try_from(wanted).unwrap_or(u32::MAX);
-        let range = KeyRange { start: start.clone(), end };
+        let range = KeyRange { start: start.clone(), end: end.clone() };
         let options = ScanOptions { reverse: true, limit, ..ScanOptions::default() };
         let entries = if wanted == 0 { Vec::new() } else { ctx.store.scan(&range, options).map_err(failure)? };
         for entry in &entries {
@@ -82,7 +82,7 @@ fn count_changes<H: Host>(ctx: &Context<'_, H>, needs: &mut Needs) -> Result<usi
         }
         records += entries.len();
         match entries.last() {
-            Some(last) if entries.len() == wanted => end = last.key.clone(),
+            Some(last) if entries.len() == wanted => end.clone_from(&last.key),
             _ => return Ok(records),
         }
     }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::error::excerpt;
-use crate::schema::{Attribute, Registry, Returned};
+use crate::schema::{Attribute, Registry, ResourceType, Returned};
 
 /// Names of attributes that are never returned, in lower case: what is near one of these is never shown either.
 pub fn never_shown(registry: &Registry) -> Vec<String> {
@@ -16,7 +16,7 @@ pub fn never_shown(registry: &Registry) -> Vec<String> {
         }
     }
     let mut names = Vec::new();
-    for schema in registry.resource_types.iter().flat_map(|ty| ty.schemas()) {
+    for schema in registry.resource_types.iter().flat_map(ResourceType::schemas) {
         add(&schema.attributes, &mut names);
     }
     names
