@@ -22,13 +22,10 @@ use bindings::exports::wasi::http::incoming_handler::Guest;
 use bindings::wasi::http::types::{
     ErrorCode, Fields, IncomingRequest, Method, OutgoingBody, OutgoingResponse, ResponseOutparam, Scheme,
 };
-use bindings::wasi::io::streams::StreamError;
+use bindings::wasi::io::streams::{OutputStream, StreamError};
 
 /// Bytes taken from or given to a stream at once: what `blocking-write-and-flush` takes at most.
 const CHUNK: usize = 4096;
-/// Bytes of a body written before the response is handed over, so that headers and body leave together: hosts without
-/// TCP_NODELAY would otherwise keep each small response back for some 40 ms.
-const EARLY_BODY: usize = 1024 * 1024;
 
 struct Service;
 
@@ -106,25 +103,28 @@ fn write(response: Response, out: ResponseOutparam) {
         ResponseOutparam::set(out, Err(ErrorCode::InternalError(None)));
         return;
     };
-    // Beyond what the host buffers, writing blocks until somebody reads: hand the response over first.
-    if length > EARLY_BODY {
+    let Ok(stream) = body.write() else {
+        ResponseOutparam::set(out, Err(ErrorCode::InternalError(None)));
+        return;
+    };
+    // What the host buffers at once is written before the response is handed over, so that headers and body leave
+    // together: hosts without TCP_NODELAY would otherwise keep each small response back for some 40 ms. A host counts
+    // writes rather than bytes, so there is one; a second might wait for a reader who does not know of the response yet.
+    let fits = stream.check_write().is_ok_and(|permit| permit >= length as u64);
+    if fits && stream.write(&response.body).is_ok() {
+        finish(stream, body);
         ResponseOutparam::set(out, Ok(outgoing));
-        write_body(body, &response.body);
     } else {
-        write_body(body, &response.body);
         ResponseOutparam::set(out, Ok(outgoing));
+        // The client may have gone by now, which is its own affair: the request was carried out.
+        let _ = response.body.chunks(CHUNK).try_for_each(|chunk| stream.blocking_write_and_flush(chunk));
+        finish(stream, body);
     }
 }
 
-/// The client may have gone by now, which is its own affair: the request was carried out.
-fn write_body(body: OutgoingBody, bytes: &[u8]) {
-    if let Ok(stream) = body.write() {
-        for chunk in bytes.chunks(CHUNK) {
-            if stream.blocking_write_and_flush(chunk).is_err() {
-                return;
-            }
-        }
-    }
+fn finish(stream: OutputStream, body: OutgoingBody) {
+    // The stream is a child of the body.
+    drop(stream);
     let _ = OutgoingBody::finish(body, None);
 }
 

@@ -47,6 +47,8 @@ pub const COMMIT_ATTEMPTS: usize = 64;
 pub const PATCH_REPLY_EDGES: u64 = 100;
 /// Edges of deleted resources swept in one maintenance step.
 pub const SWEEP_EDGES: u32 = 500;
+/// Steps that one call of `/admin/maintenance` takes, so that it ends within a request's time.
+pub const MAINTENANCE_STEPS: u32 = 20;
 /// Member ids in one log record; longer lists continue in the next.
 pub const LOG_MEMBERS: usize = 10_000;
 /// Members of one resource in an answer. With more it is refused, rather than cut short or out of memory.

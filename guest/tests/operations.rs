@@ -150,6 +150,28 @@ fn deleting_a_large_group_hides_it_at_once_and_later_writes_sweep_it() {
 }
 
 #[test]
+fn maintenance_on_request_sweeps_what_no_write_comes_for() {
+    let host = TestHost::default();
+    let users: Vec<String> = (0..1200).map(|i| create(&host, &format!("u{i}"))).collect();
+    let ids: Vec<&str> = users.iter().map(String::as_str).collect();
+    let staff = group(&host, "staff", &ids);
+    ok(&host, "DELETE", &format!("/Groups/{staff}"), None);
+    let administrator = [("authorization", "Bearer admin")];
+    assert_eq!(send(&host, "POST", "/admin/maintenance", &[], None).status, 403);
+    assert_eq!(send(&host, "GET", "/admin/maintenance", &administrator, None).status, 405);
+    let swept = send(&host, "POST", "/admin/maintenance", &administrator, None);
+    assert_eq!(swept.status, 200);
+    let told: Json = serde_json::from_slice(&swept.body).unwrap();
+    // The deletion itself was a write, and took the first of three steps.
+    assert_eq!(told, json!({ "steps": 2, "done": true }));
+    let dump = host.memory.dump();
+    let edges: Vec<_> = dump.keys().filter(|key| matches!(key[0], b'm' | b'g' | b'x' | b'c')).collect();
+    assert!(edges.is_empty(), "{} keys left", edges.len());
+    let again = send(&host, "POST", "/admin/maintenance", &administrator, None);
+    assert_eq!(serde_json::from_slice::<Json>(&again.body).unwrap(), json!({ "steps": 0, "done": true }));
+}
+
+#[test]
 fn a_deleted_resource_leaves_nothing_but_the_log() {
     let host = TestHost::default();
     let user = create(&host, "ann");

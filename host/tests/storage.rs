@@ -4,16 +4,28 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use proptest::prelude::*;
+#[cfg(feature = "postgres")]
+use scimwell::storage::Postgres;
 #[cfg(feature = "redb")]
 use scimwell::storage::Redb;
 use scimwell::storage::{
     Check, Entry, Key, KeyRange, Memory, Mutation, Outcome, ScanOptions, Storage, StoreError, Value, contract,
 };
 
+#[cfg(all(feature = "postgres", unix))]
+#[path = "../../tests/src/postgres.rs"]
+#[expect(dead_code, unreachable_pub, reason = "the crate of the black-box tests uses all of it")]
+mod database;
+
 #[track_caller]
 fn check_contract(storage: impl Storage) {
+    check_contract_in(&runtime(), storage);
+}
+
+#[track_caller]
+fn check_contract_in(runtime: &tokio::runtime::Runtime, storage: impl Storage) {
     let storage: Arc<dyn Storage> = Arc::new(storage);
-    let violations = runtime().block_on(contract::check(&storage));
+    let violations = runtime.block_on(contract::check(&storage));
     let lines: Vec<String> = violations.iter().map(ToString::to_string).collect();
     assert!(
         lines.is_empty(),
@@ -40,6 +52,63 @@ fn redb_keeps_the_contract() {
     check_contract(Redb::open(directory.path()).unwrap());
     // Once more over what the first run left, with the sequence numbers it had got to.
     check_contract(Redb::open(directory.path()).unwrap());
+}
+
+#[cfg(all(feature = "postgres", unix))]
+#[test]
+fn postgres_keeps_the_contract() {
+    let server = database::PostgresServer::shared();
+    let url = server.database();
+    let connect = async || Postgres::connect(&url.parse().unwrap()).await.unwrap();
+    let runtime = runtime();
+    check_contract_in(&runtime, runtime.block_on(connect()));
+    // Once more over what the first run left, through other connections.
+    check_contract_in(&runtime, runtime.block_on(connect()));
+}
+
+/// The same through several hosts on one database, call by call another one.
+#[cfg(all(feature = "postgres", unix))]
+#[test]
+fn several_hosts_on_one_database_keep_the_contract() {
+    struct Hosts(Vec<Postgres>, std::sync::atomic::AtomicUsize);
+    impl Hosts {
+        fn any(&self) -> &Postgres {
+            &self.0[self.1.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % self.0.len()]
+        }
+    }
+    #[async_trait::async_trait]
+    impl Storage for Hosts {
+        async fn get(&self, tenant: &str, keys: &[Key]) -> Result<Vec<Option<Value>>, StoreError> {
+            self.any().get(tenant, keys).await
+        }
+        async fn scan(&self, tenant: &str, range: &KeyRange, options: ScanOptions) -> Result<Vec<Entry>, StoreError> {
+            self.any().scan(tenant, range, options).await
+        }
+        async fn count(&self, tenant: &str, range: &KeyRange) -> Result<u64, StoreError> {
+            self.any().count(tenant, range).await
+        }
+        async fn commit(&self, tenant: &str, checks: Vec<Check>, put: Vec<Mutation>) -> Result<Outcome, StoreError> {
+            self.any().commit(tenant, checks, put).await
+        }
+    }
+    let server = database::PostgresServer::shared();
+    let options = server.database().parse().unwrap();
+    let runtime = runtime();
+    // All of them start at once, and find no tables.
+    let hosts = runtime.block_on(async {
+        let starts: Vec<_> = (0..4)
+            .map(|_| {
+                let options: scimwell::storage::postgres::Options = Clone::clone(&options);
+                tokio::spawn(async move { Postgres::connect(&options).await.unwrap() })
+            })
+            .collect();
+        let mut hosts = Vec::new();
+        for start in starts {
+            hosts.push(start.await.unwrap());
+        }
+        hosts
+    });
+    check_contract_in(&runtime, Hosts(hosts, 0.into()));
 }
 
 /// A backend that ignores checks must be caught, or the suite is worth nothing.
@@ -298,4 +367,37 @@ proptest! {
             Box::new(Redb::open(directory.path()).unwrap())
         }));
     }
+}
+
+#[cfg(all(feature = "postgres", unix))]
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn postgres_behaves_as_the_model(steps in prop::collection::vec(step(), 0..40)) {
+        let (server, url) = shared_for_all_cases();
+        let options = url.parse().unwrap();
+        let runtime = runtime();
+        let connect = || Box::new(runtime.block_on(Postgres::connect(&options)).unwrap());
+        // Connected before the runtime is entered; a case that reopens more often goes on with what it has.
+        let spare = std::cell::RefCell::new(vec![connect(), connect()]);
+        server.sql("d", "TRUNCATE scimwell_keys, scimwell_tenants").unwrap();
+        runtime.block_on(check_against_model(&steps, |open| match (spare.borrow_mut().pop(), open) {
+            (Some(next), _) => next,
+            (None, open) => open.unwrap(),
+        }));
+    }
+}
+
+/// One server and one database for all cases.
+#[cfg(all(feature = "postgres", unix))]
+fn shared_for_all_cases() -> (Arc<database::PostgresServer>, String) {
+    thread_local! {
+        static KEPT: Arc<database::PostgresServer> = {
+            let server = database::PostgresServer::shared();
+            server.sql("postgres", "CREATE DATABASE d").unwrap();
+            server
+        };
+    }
+    KEPT.with(|server| (Arc::clone(server), server.url("d")))
 }

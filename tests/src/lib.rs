@@ -5,6 +5,9 @@ pub mod client;
 pub mod data;
 pub mod json_path;
 pub mod native;
+#[cfg(unix)]
+pub mod postgres;
 pub mod scenario;
 pub mod server;
+pub mod spin;
 pub mod transcript;

@@ -59,7 +59,12 @@ impl Server {
     }
 
     /// Any program that prints `listening on http://ADDRESS:PORT` when it is ready.
-    pub fn spawn(mut command: Command) -> Self {
+    pub fn spawn(command: Command) -> Self {
+        Self::spawn_saying(command, "listening on ")
+    }
+
+    /// Any program that prints `words` and then `http://ADDRESS:PORT` when it is ready.
+    pub fn spawn_saying(mut command: Command, words: &'static str) -> Self {
         let mut process = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -71,19 +76,19 @@ impl Server {
         // Reads on after the address, so that the server never blocks on a full pipe.
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                if let Some((_, url)) = line.split_once("listening on ") {
+                if let Some((_, url)) = line.split_once(words) {
                     let _ = sender.send(url.trim().to_owned());
                 }
             }
         });
         let Ok(url) = receiver.recv_timeout(PATIENCE) else {
             let _ = process.kill();
-            panic!("the server did not say `listening on …`: {:?}; SCIMWELL_TEST_LOG=1 shows its log", process.wait());
+            panic!("the server did not say `{words}…`: {:?}; SCIMWELL_TEST_LOG=1 shows its log", process.wait());
         };
         let address = url.strip_prefix("http://").and_then(|rest| rest.trim_end_matches('/').parse().ok());
         let Some(address) = address else {
             let _ = process.kill();
-            panic!("expected `listening on http://ADDRESS:PORT`, found {url:?}");
+            panic!("expected `{words}http://ADDRESS:PORT`, found {url:?}");
         };
         Self { process, address }
     }

@@ -29,6 +29,31 @@ const SERVICE: &[&str] = &[
     "wasi:random/random@0.2.6",
 ];
 
+/// The Spin adapter: Spin's databases and variables, wasi:http for the call-out, and what std brings along.
+const SPIN: &[&str] = &[
+    "fermyon:spin/variables@2.0.0",
+    "spin:postgres/postgres@4.0.0",
+    "spin:sqlite/sqlite@3.0.0",
+    "wasi:cli/environment@0.2.6",
+    "wasi:cli/exit@0.2.6",
+    "wasi:cli/stderr@0.2.6",
+    "wasi:cli/stdin@0.2.6",
+    "wasi:cli/stdout@0.2.6",
+    "wasi:cli/terminal-input@0.2.6",
+    "wasi:cli/terminal-output@0.2.6",
+    "wasi:cli/terminal-stderr@0.2.6",
+    "wasi:cli/terminal-stdin@0.2.6",
+    "wasi:cli/terminal-stdout@0.2.6",
+    "wasi:clocks/monotonic-clock@0.2.12",
+    "wasi:clocks/wall-clock@0.2.6",
+    "wasi:http/outgoing-handler@0.2.12",
+    "wasi:http/types@0.2.12",
+    "wasi:io/error@0.2.12",
+    "wasi:io/poll@0.2.12",
+    "wasi:io/streams@0.2.12",
+    "wasi:random/insecure-seed@0.2.6",
+];
+
 #[test]
 fn provider() {
     check("scimwell.wasm", PROVIDER, &["scimwell:provider/handler@0.1.0"]);
@@ -37,6 +62,24 @@ fn provider() {
 #[test]
 fn service() {
     check("scimwell-http.wasm", SERVICE, &["wasi:http/incoming-handler@0.2.12"]);
+}
+
+#[test]
+fn spin_adapter() {
+    let exports =
+        ["scimwell:provider/authenticator@0.1.0", "scimwell:provider/policy@0.1.0", "scimwell:provider/storage@0.1.0"];
+    check("scimwell-spin.wasm", SPIN, &exports);
+}
+
+/// Composed, nothing of ours is left to import, and Spin's and WASI's remain.
+#[test]
+fn composed_for_spin() {
+    let path = workspace().join("target/components/scimwell-on-spin.wasm");
+    let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let (imported, exported) = interfaces(&bytes);
+    assert_eq!(exported, ["wasi:http/incoming-handler@0.2.12"]);
+    let others = |name: &&String| !["spin:", "fermyon:spin/", "wasi:"].iter().any(|start| name.starts_with(start));
+    assert_eq!(imported.iter().find(others), None);
 }
 
 fn check(file: &str, imports: &[&str], exports: &[&str]) {

@@ -36,7 +36,7 @@ fn imports_point_down() {
             wrong.push(format!("guest/src/{relative}: module `{module}` has no layer yet; give it one in LAYERS"));
             continue;
         };
-        for (line, import) in imports(&read(&path), is_module_root(&relative)) {
+        for (line, import) in imports(&read(&path), depth(&relative)) {
             // Names that are no module are items of lib.rs.
             let target = if module_exists(&import) { import.as_str() } else { "lib" };
             let allowed = target == module
@@ -67,7 +67,7 @@ fn host_and_guest_meet_in_the_wit_only() {
 
 #[test]
 fn source_files_are_short() {
-    let long: Vec<String> = ["guest", "host", "xtask", "tests"]
+    let long: Vec<String> = ["guest", "host", "spin", "xtask", "tests"]
         .iter()
         .flat_map(|directory| rust_files(&workspace().join(directory).join("src")))
         .filter_map(|path| {
@@ -106,8 +106,8 @@ fn nothing_is_unfinished() {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
-/// The modules that `text` imports by `crate::…`, with the line; in a module's root file `super::` means the same.
-fn imports(text: &str, root: bool) -> Vec<(usize, String)> {
+/// The modules that `text` imports by `crate::…`, with the line; so many times `super::` means the same.
+fn imports(text: &str, depth: usize) -> Vec<(usize, String)> {
     let tests = text.find("#[cfg(test)]\nmod ").unwrap_or(text.len());
     // Comments may name whatever they like.
     let code: String = text[..tests]
@@ -115,12 +115,12 @@ fn imports(text: &str, root: bool) -> Vec<(usize, String)> {
         .map(|line| line.split_once("//").map_or(line, |(code, _)| code))
         .fold(String::new(), |code, line| code + line + "\n");
     let mut found = Vec::new();
-    let prefixes: &[&str] = if root { &["crate::", "super::"] } else { &["crate::", "super::super::"] };
-    for prefix in prefixes {
+    let supers = "super::".repeat(depth);
+    for prefix in ["crate::", &supers] {
         for (at, _) in code.match_indices(prefix) {
             let line = code[..at].matches('\n').count() + 1;
             let rest = &code[at + prefix.len()..];
-            if *prefix == "super::" && (rest.starts_with("super::") || code[..at].ends_with("super::")) {
+            if prefix == supers && (rest.starts_with("super::") || code[..at].ends_with("super::")) {
                 continue;
             }
             match rest.strip_prefix('{') {
@@ -170,9 +170,9 @@ fn top_module(relative: &str) -> String {
     relative.split('/').next().unwrap_or_default().trim_end_matches(".rs").to_owned()
 }
 
-/// Whether `super` of this file is the crate's root.
-fn is_module_root(relative: &str) -> bool {
-    !relative.contains('/') || (relative.ends_with("/mod.rs") && relative.matches('/').count() == 1)
+/// How many times `super` leads from this file to the crate's root.
+fn depth(relative: &str) -> usize {
+    relative.split('/').filter(|part| *part != "mod.rs").count()
 }
 
 fn names_a_machine(line: &str) -> bool {
@@ -223,10 +223,13 @@ fn read(path: &Path) -> String {
 #[test]
 fn the_rules_catch_what_they_forbid() {
     let text = "use crate::{a::b, c::{d, e}, f};\n// crate::comment\nfn g() { crate::h::i() }\n#[cfg(test)]\nmod tests { use crate::j; }\n";
-    let names: Vec<String> = imports(text, false).into_iter().map(|(_, name)| name).collect();
+    let names: Vec<String> = imports(text, 2).into_iter().map(|(_, name)| name).collect();
     assert_eq!(names, ["a", "c", "f", "h"]);
-    let root = imports("use super::x;\n", true);
-    assert_eq!(root, [(1, "x".to_owned())]);
+    let deep = "use super::x;\nuse super::super::y;\nuse super::super::super::z;\n";
+    for (relative, found) in [("a.rs", "x"), ("a/mod.rs", "x"), ("a/b.rs", "y"), ("a/b/c.rs", "z")] {
+        let names: Vec<String> = imports(deep, depth(relative)).into_iter().map(|(_, name)| name).collect();
+        assert_eq!(names, [found], "{relative}");
+    }
     assert!(names_a_machine(concat!("see /wo", "rk/main")));
     assert!(!names_a_machine(concat!("a/wo", "rk/main")));
     assert!(layer_of("component") < layer_of("lib") && layer_of("ops") < layer_of("store"));

@@ -1,5 +1,5 @@
-//! The transcripts, three times: the core natively, the server over HTTP, the `service` component through wasi:http. Those of
-//! tenants and tokens, which the server keeps, run over HTTP alone.
+//! The transcripts, four times: the core natively, the server over HTTP, the `service` component through wasi:http, and the
+//! same on PostgreSQL. Those of tenants and tokens, which the server keeps, run over HTTP alone.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use scimwell::policy::AllowAll;
+use scimwell::storage::{Postgres, Storage};
 use scimwell::tokens::DevToken;
 use scimwell::{Config, ServiceComponent};
 use scimwell_guest::store::memory::Memory;
 use scimwell_tests::client::{Client, Response};
 use scimwell_tests::native::Native;
+use scimwell_tests::postgres::PostgresServer;
 use scimwell_tests::server::{Server, TOKEN, workspace};
 use scimwell_tests::transcript::{Answer, Transcript};
 
@@ -24,7 +26,8 @@ fn transcripts() {
     let files = files();
     let update = std::env::var_os("UPDATE_TRANSCRIPTS").is_some();
     let server = Server::dev();
-    let service = Service::new();
+    let service = Service::new(Arc::new(scimwell::storage::Memory::new()));
+    let postgres = OnPostgres::new();
     let mut wrong = Vec::new();
     for (name, path) in &files {
         let text = fs::read_to_string(path).expect("a transcript can be read");
@@ -55,7 +58,8 @@ fn transcripts() {
         let native = report("native core", native);
         let http = report("HTTP", http());
         let wasi = report("wasi:http", service.run(&transcript, name));
-        for (way, answers) in [("HTTP", http), ("wasi:http", wasi)] {
+        let stored = report("PostgreSQL", postgres.service.run(&transcript, name));
+        for (way, answers) in [("HTTP", http), ("wasi:http", wasi), ("PostgreSQL", stored)] {
             let unlike = native.iter().zip(&answers).filter(|(native, other)| native.body != other.body);
             wrong.extend(unlike.map(|(native, other)| {
                 format!(
@@ -98,23 +102,43 @@ fn run_http(transcript: &Transcript, tenant: &str, mut client: Client) -> Result
     })
 }
 
-/// The `service` component on stores in memory.
+/// The `service` component on a database.
+struct OnPostgres {
+    service: Service,
+    // Dropped after the service that uses it.
+    _database: Arc<PostgresServer>,
+}
+
+impl OnPostgres {
+    fn new() -> Self {
+        let database = PostgresServer::shared();
+        let options = database.database().parse().expect("the URL of a test's database is one");
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
+        let storage = runtime.block_on(Postgres::connect(&options)).expect("the database is there");
+        Self { service: Service::on(runtime, Arc::new(storage)), _database: database }
+    }
+}
+
+/// The `service` component on some storage.
 struct Service {
     runtime: tokio::runtime::Runtime,
     component: ServiceComponent,
 }
 
 impl Service {
-    fn new() -> Self {
+    fn new(storage: Arc<dyn Storage>) -> Self {
+        Self::on(tokio::runtime::Runtime::new().expect("a runtime starts"), storage)
+    }
+
+    fn on(runtime: tokio::runtime::Runtime, storage: Arc<dyn Storage>) -> Self {
         let path = workspace().join("target/components/scimwell-http.wasm");
         let bytes = fs::read(&path)
             .unwrap_or_else(|error| panic!("{}: {error}: run `cargo xtask build` first", path.display()));
-        let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
-        let _inside = runtime.enter();
-        let storage = Arc::new(scimwell::storage::Memory::new());
+        let inside = runtime.enter();
         let authenticator = Arc::new(DevToken::new(TOKEN, storage.clone()));
         let component = ServiceComponent::new(&bytes, Config::default(), storage, authenticator, Arc::new(AllowAll))
             .expect("the service component compiles");
+        drop(inside);
         Self { runtime, component }
     }
 

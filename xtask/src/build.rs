@@ -7,11 +7,20 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 
+use crate::compose;
 use crate::workspace::{WASM_TARGET, Workspace, become_program, say};
 
-/// The guest's two artifacts: the example's file and the component's.
-const COMPONENTS: [(&str, &str); 2] =
-    [("scimwell.wasm", "scimwell.wasm"), ("scimwell_http.wasm", "scimwell-http.wasm")];
+/// The component of world `service`.
+pub(crate) const SERVICE: &str = "scimwell-http.wasm";
+/// The adapter that runs it on Spin.
+pub(crate) const ADAPTER: &str = "scimwell-spin.wasm";
+
+/// What the crates leave and what the components are called: the guest's two examples and the adapter.
+const COMPONENTS: [(&str, &str); 3] = [
+    ("examples/scimwell.wasm", "scimwell.wasm"),
+    ("examples/scimwell_http.wasm", SERVICE),
+    ("scimwell_spin.wasm", ADAPTER),
+];
 
 /// `cargo xtask build`
 pub(crate) fn build(workspace: &Workspace, arguments: &[String]) -> Result<()> {
@@ -19,6 +28,7 @@ pub(crate) fn build(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         bail!("build takes no arguments, found `{argument}`");
     }
     components(workspace)?;
+    compose::composed(workspace)?;
     server(workspace)?;
     say(format_args!("built {}", workspace.server().display()));
     Ok(())
@@ -31,27 +41,35 @@ pub(crate) fn serve(workspace: &Workspace, arguments: &[String]) -> Result<ExitC
     become_program(&workspace.server(), &arguments)
 }
 
-/// `cargo xtask bench [--quick | --scale] [rows]`
+/// `cargo xtask bench [--quick | --scale | --spin] [rows]`, `cargo xtask bench [--quick] --postgres`
 pub(crate) fn bench(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode> {
     build(workspace, &[])?;
-    workspace.cargo("build --release -p scimwell-tests --bin bench").quiet().run()?;
+    if arguments.iter().any(|argument| argument == "--spin") {
+        empty_component(workspace)?;
+    }
+    workspace.cargo("build --release -p scimwell-tests --bin bench --bin spin-stand-in").quiet().run()?;
     let program = workspace.target.join("release").join(format!("bench{}", std::env::consts::EXE_SUFFIX));
     become_program(&program, arguments)
 }
 
-/// The guest components, into `target/components/`.
+/// What the bench holds the component on Spin against.
+fn empty_component(workspace: &Workspace) -> Result<()> {
+    let build = workspace.cargo("build -p scimwell-spin --example empty --profile wasm --target").arg(WASM_TARGET);
+    build.quiet().run().context("the empty component does not build")?;
+    let built = workspace.target.join(WASM_TARGET).join("wasm").join("examples").join("empty.wasm");
+    copy_changed(&built, &workspace.components().join("empty.wasm"))
+}
+
+/// The components, into `target/components/`.
 pub(crate) fn components(workspace: &Workspace) -> Result<()> {
     workspace.ensure_toolchain(&[])?;
-    workspace
-        .cargo("build -p scimwell-guest --examples --features component --profile wasm --target")
-        .arg(WASM_TARGET)
-        .quiet()
-        .run()
-        .context("the guest components do not build")?;
-    let from = workspace.target.join(WASM_TARGET).join("wasm").join("examples");
+    let build = |what: &str| workspace.cargo(what).args(["--profile", "wasm", "--target", WASM_TARGET]).quiet().run();
+    build("build -p scimwell-guest --examples --features component").context("the guest components do not build")?;
+    build("build -p scimwell-spin").context("the Spin adapter does not build")?;
+    let from = workspace.target.join(WASM_TARGET).join("wasm");
     let to = workspace.components();
     fs::create_dir_all(&to).with_context(|| format!("cannot create {}", to.display()))?;
-    COMPONENTS.iter().try_for_each(|(example, component)| copy_changed(&from.join(example), &to.join(component)))
+    COMPONENTS.iter().try_for_each(|(artifact, component)| copy_changed(&from.join(artifact), &to.join(component)))
 }
 
 /// The server, with the component embedded.
@@ -59,15 +77,18 @@ pub(crate) fn server(workspace: &Workspace) -> Result<()> {
     workspace.cargo("build --release -p scimwell").quiet().run().context("the server does not build")
 }
 
-/// Leaves a file with the same bytes alone: a new time stamp would make cargo compile the host again.
 fn copy_changed(from: &Path, to: &Path) -> Result<()> {
-    let bytes = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
+    write_changed(&fs::read(from).with_context(|| format!("cannot read {}", from.display()))?, to)
+}
+
+/// Leaves a file with the same bytes alone: a new time stamp would make cargo compile the host again.
+pub(crate) fn write_changed(bytes: &[u8], to: &Path) -> Result<()> {
     if fs::read(to).is_ok_and(|there| there == bytes) {
         return Ok(());
     }
     // Renamed into place, so that a concurrent build never embeds half of a component.
     let part = to.with_extension("part");
-    fs::write(&part, &bytes).with_context(|| format!("cannot write {}", part.display()))?;
+    fs::write(&part, bytes).with_context(|| format!("cannot write {}", part.display()))?;
     fs::rename(&part, to).with_context(|| format!("cannot write {}", to.display()))?;
     say(format_args!("{} ({} KB)", to.display(), bytes.len() / 1024));
     Ok(())

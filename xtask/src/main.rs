@@ -1,8 +1,10 @@
-//! Every set-up step of scimwell: `cargo xtask build | serve | test | bench`.
+//! Every set-up step of scimwell: `cargo xtask build | compose | serve | test | bench`.
 //!
 //! Architecture invariant: nothing here is linked into what is shipped; xtask runs the same commands a person could.
 
 mod build;
+mod compose;
+mod spin;
 mod steps;
 mod suite;
 mod workspace;
@@ -16,13 +18,18 @@ use crate::workspace::Workspace;
 const USAGE: &str = "\
 usage: cargo xtask <command>
 
-  build                    the guest components and the server that embeds them
+  build                    the components and the server that embeds them
+  compose                  the components alone, and those for Spin in one file
   serve [arguments]        build, then run `scimwell serve` with the arguments
   test                     formatting, lints, all tests, documentation, the SCIM compliance suite
   bench [--quick | --scale] [rows]
                           build, then measure at 1,000 and 100,000 users; --quick at 1,000 alone, --scale at a million
+  bench [--quick] --postgres
+                           measure servers on one PostgreSQL database, if PostgreSQL is installed
+  bench --spin            the same on Spin, by its stand-in where there is no `spin` command, beside an empty component
 
-build leaves target/release/scimwell, target/components/scimwell.wasm and target/components/scimwell-http.wasm.";
+build leaves target/release/scimwell and, in target/components, scimwell.wasm, scimwell-http.wasm, scimwell-spin.wasm and
+scimwell-on-spin.wasm.";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -41,6 +48,7 @@ fn run(arguments: &[String]) -> Result<ExitCode> {
     };
     match command.as_str() {
         "build" => build::build(&Workspace::open()?, rest)?,
+        "compose" => compose::compose(&Workspace::open()?, rest)?,
         "serve" => return build::serve(&Workspace::open()?, rest),
         "test" => suite::test(&Workspace::open()?, rest)?,
         "bench" => return build::bench(&Workspace::open()?, rest),

@@ -2,13 +2,15 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use xshell::cmd;
 
 use crate::build;
+use crate::compose;
+use crate::spin;
 use crate::steps::Steps;
 use crate::workspace::{WASM_TARGET, Workspace, say};
 
@@ -41,10 +43,15 @@ pub(crate) fn test(workspace: &Workspace, arguments: &[String]) -> Result<()> {
             .cargo("clippy -p scimwell-guest --examples --features component --profile wasm --target")
             .args([WASM_TARGET, "--", "-D", "warnings"])
             .run()?;
+        workspace
+            .cargo("clippy -p scimwell-spin --lib --examples --profile wasm --target")
+            .args([WASM_TARGET, "--", "-D", "warnings"])
+            .run()?;
         Ok(String::new())
     })?;
     steps.run("build components", || {
         build::components(workspace)?;
+        compose::composed(workspace)?;
         Ok(String::new())
     })?;
     steps.run("lint", || {
@@ -60,6 +67,7 @@ pub(crate) fn test(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         build::server(workspace)?;
         Ok(String::new())
     })?;
+    steps.run("PostgreSQL", || postgres(workspace))?;
     let report = workspace.root.join("target").join("scenarios.txt");
     steps.run("tests", || {
         // A report left by an earlier run must not pass for this one's.
@@ -70,9 +78,30 @@ pub(crate) fn test(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         Ok(String::new())
     })?;
     steps.run("identity provider scenarios", || scenarios(&report))?;
-    steps.run("scim2-cli", || scim2_cli(workspace))?;
+    steps.run("Spin", || report_of(&workspace.root.join("target").join("spin.txt")))?;
+    steps.run("scim2-cli", || {
+        let mut server = Command::new(workspace.server());
+        server.args(["serve", "--dev", "--token", "xtask", "--listen", "127.0.0.1:0"]);
+        scim2_cli(workspace, server, "listening on ")
+    })?;
+    steps.run("scim2-cli on Spin", || spin::scim2_cli_on_spin(workspace))?;
     eprintln!("\nAll passed.\n{}", steps.summary());
     Ok(())
+}
+
+/// The tests start a PostgreSQL of their own; where its programs are missing, installs them.
+fn postgres(workspace: &Workspace) -> Result<String> {
+    let debian = fs::read_dir("/usr/lib/postgresql").is_ok_and(|mut versions| versions.next().is_some());
+    let named = std::env::var_os("SCIMWELL_POSTGRES_BIN").is_some();
+    if debian || named || Command::new("initdb").arg("--version").output().is_ok_and(|found| found.status.success()) {
+        return Ok(String::new());
+    }
+    say(format_args!("installing: apt-get install postgresql"));
+    cmd!(workspace.shell, "apt-get install --yes --no-install-recommends postgresql").run().context(
+        "the tests of the PostgreSQL storage need its server programs; install them, or name their directory in \
+         SCIMWELL_POSTGRES_BIN",
+    )?;
+    Ok("installed".to_owned())
 }
 
 /// The tests have replayed the scenarios; tell how many passed.
@@ -83,10 +112,17 @@ fn scenarios(report: &PathBuf) -> Result<String> {
     Ok(text.lines().last().unwrap_or_default().to_owned())
 }
 
-/// The compliance suite of scim2-cli against a server in memory.
-fn scim2_cli(workspace: &Workspace) -> Result<String> {
+/// What a test has left to say.
+fn report_of(path: &Path) -> Result<String> {
+    let text = fs::read_to_string(path).with_context(|| format!("the tests left no report at {}", path.display()))?;
+    Ok(text.trim().to_owned())
+}
+
+/// The compliance suite of scim2-cli against what this command serves, with the token `xtask`; before its URL it says
+/// these words.
+pub(crate) fn scim2_cli(workspace: &Workspace, command: Command, words: &str) -> Result<String> {
     let scim = install_scim2_cli(workspace)?;
-    let server = Server::start(workspace)?;
+    let server = Server::start(workspace, command, words)?;
     let url = format!("{}/scim/v2", server.origin);
     let output = Command::new(scim)
         .args(["--url", &url, "test", "--verbose"])
@@ -152,7 +188,7 @@ fn create_venv(workspace: &Workspace, venv: &PathBuf) -> bool {
     cmd!(workspace.shell, "python3 -m venv {venv}").run().is_ok()
 }
 
-/// `scimwell serve --dev` on a free port, for as long as this value lives.
+/// A server on a free port, for as long as this value lives.
 struct Server {
     process: Child,
     /// `http://127.0.0.1:PORT`
@@ -160,22 +196,23 @@ struct Server {
 }
 
 impl Server {
-    fn start(workspace: &Workspace) -> Result<Self> {
-        let program = workspace.server();
+    fn start(workspace: &Workspace, mut command: Command, words: &str) -> Result<Self> {
+        let program = command.get_program().to_owned();
+        let program = Path::new(&program);
         let log = workspace.root.join("target").join("scim2-cli.log");
         let log = fs::File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
-        let mut process = Command::new(&program)
-            .args(["serve", "--dev", "--token", "xtask", "--listen", "127.0.0.1:0"])
+        // Spin serves in a child of its own: whoever ends one must end the other.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let mut process = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()
             .with_context(|| format!("cannot run {}", program.display()))?;
         let mut lines = BufReader::new(process.stdout.take().context("the server has no stdout")?).lines();
-        let origin = lines
-            .by_ref()
-            .map_while(Result::ok)
-            .find_map(|line| Some(line.split_once("listening on ")?.1.trim().to_owned()));
+        let origin =
+            lines.by_ref().map_while(Result::ok).find_map(|line| Some(line.split_once(words)?.1.trim().to_owned()));
         let Some(origin) = origin else {
             let status = process.wait();
             bail!("{} ended before it was listening: {status:?}", program.display());
@@ -188,7 +225,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It keeps everything in memory: there is nothing to shut down in order.
+        // What it keeps is thrown away: there is nothing to shut down in order.
+        #[cfg(unix)]
+        let _ = Command::new("kill").args(["-KILL", "--", &format!("-{}", self.process.id())]).status();
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

@@ -11,11 +11,13 @@
 //! | `/admin/log?after=…&count=…` | GET |
 //! | `/admin/tolerances` | GET, DELETE |
 //! | `/admin/explain?resourceType=…&filter=…&sortBy=…` | GET |
+//! | `/admin/maintenance` | POST |
 
 pub mod change;
 mod conform;
 mod explain;
 mod log;
+mod maintenance;
 mod resource_types;
 mod schemas;
 mod settings;
@@ -59,12 +61,14 @@ pub fn run<H: Host>(ctx: &mut Context<'_, H>, segments: &[String]) -> Result<Res
         (["tolerances"], "GET") => tolerances::report(ctx),
         (["tolerances"], "DELETE") => tolerances::forget(ctx),
         (["tolerances"], _) => Err(not_allowed(method, "GET, HEAD, DELETE, OPTIONS")),
+        (["maintenance"], "POST") => maintenance::run(ctx),
+        (["maintenance"], _) => Err(not_allowed(method, "POST, OPTIONS")),
         (["explain"], "GET") => explain::show(ctx),
         (["schemas" | "resource-types" | "log" | "explain"], _) => Err(not_allowed(method, "GET, HEAD, OPTIONS")),
         _ => Err(ScimError::new(
             ErrorKind::NotFound,
             "There is nothing here. Below /admin are settings, schemas, schemas/{urn}, resource-types, \
-             resource-types/{name}, log, tolerances and explain.",
+             resource-types/{name}, log, tolerances, explain and maintenance.",
         )),
     }
 }

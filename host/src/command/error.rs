@@ -131,7 +131,7 @@ impl CommandError {
             Self::InUse { .. }
             | Self::NoData(_)
             | Self::Unreachable { .. }
-            | Self::Start(StartError::Storage { .. }) => Exit::OutOfReach,
+            | Self::Start(StartError::Storage { .. } | StartError::Database { .. }) => Exit::OutOfReach,
             _ => Exit::Failed,
         }
     }

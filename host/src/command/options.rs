@@ -12,8 +12,8 @@ pub struct Place {
     /// The directory of the embedded database.
     #[arg(long, global = true, value_name = "DIR", default_value = "./scimwell-data", env = "SCIMWELL_DATA")]
     pub data: PathBuf,
-    /// Storage other than --data: `redb:DIR`.
-    #[arg(long, global = true, value_name = "URL", env = "SCIMWELL_STORAGE")]
+    /// Storage other than --data: `redb:DIR` or `postgres://user:password@host/database`.
+    #[arg(long, global = true, value_name = "URL", env = "SCIMWELL_STORAGE", hide_env_values = true)]
     pub storage: Option<StorageUrl>,
     /// Work on a running server instead: `https://scim.example.com`.
     #[arg(long, global = true, value_name = "URL", env = "SCIMWELL_SERVER")]

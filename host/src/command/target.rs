@@ -13,7 +13,7 @@ use crate::authenticator::{Permissions, Principal};
 use crate::policy::AllowAll;
 use crate::provider::{Request, Response};
 use crate::server::admin::{self, Call};
-use crate::server::{StartError, StorageUrl, compile, open_redb};
+use crate::server::{StartError, StorageUrl, compile, open_postgres, open_redb};
 use crate::storage::backup::Snapshot;
 use crate::storage::{Storage, StoreError};
 use crate::{Provider, tenants};
@@ -27,7 +27,7 @@ pub(super) enum Target {
     Server(Client),
 }
 
-/// Data that this process alone has open.
+/// Data that this process has open: alone, or with the hosts of the same database.
 pub(super) struct Local {
     storage: Arc<dyn Storage>,
     component: Option<PathBuf>,
@@ -45,6 +45,9 @@ impl Target {
             None => &place.data,
             Some(StorageUrl::Redb(directory)) => directory,
             Some(StorageUrl::Memory) => return Err(CommandError::Memory),
+            Some(StorageUrl::Postgres(url)) => {
+                return Ok(Self::Local(Local::new(open_postgres(url).await?, place).await?));
+            }
         };
         if !create && !directory.is_dir() {
             return Err(CommandError::NoData(directory.clone()));
@@ -55,9 +58,7 @@ impl Target {
             }
             opened => opened?,
         };
-        // As a first start does.
-        tenants::create(&*storage, tenants::DEFAULT).await?;
-        Ok(Self::Local(Local { storage, component: place.component.clone(), provider: OnceCell::new() }))
+        Ok(Self::Local(Local::new(storage, place).await?))
     }
 
     /// A request about tenants and tokens; `path` is below `/admin`.
@@ -107,6 +108,12 @@ impl Target {
 }
 
 impl Local {
+    async fn new(storage: Arc<dyn Storage>, place: &Place) -> Result<Self, CommandError> {
+        // As a first start does.
+        tenants::create(&*storage, tenants::DEFAULT).await?;
+        Ok(Self { storage, component: place.component.clone(), provider: OnceCell::new() })
+    }
+
     /// Everything, for a backup; `None` where the storage has other tools for that.
     pub(super) fn snapshot(&self) -> Option<Result<Snapshot, StoreError>> {
         self.storage.snapshot()

@@ -42,6 +42,15 @@ pub enum StartError {
         /// Why not.
         source: StoreError,
     },
+    /// `--storage` names nothing that could be opened.
+    StorageUrl(String),
+    /// The database does not open.
+    Database {
+        /// Where it is, without the password.
+        place: String,
+        /// Why not.
+        source: StoreError,
+    },
     /// `--base-url` is not a URL that clients could use.
     BaseUrl(String),
     /// The machine refuses a thread or a signal handler.
@@ -71,6 +80,10 @@ impl fmt::Display for StartError {
             Self::Storage { place, source } => {
                 write!(f, "cannot open the data in {place}: {source}; choose another place with --data DIR")
             }
+            Self::StorageUrl(reason) => write!(f, "--storage: {reason}"),
+            Self::Database { place, source } => {
+                write!(f, "cannot use the database {place}: {source}; see --storage and docs/postgresql.md")
+            }
             Self::BaseUrl(url) => {
                 write!(f, "--base-url {url:?}: expected http:// or https:// and a host, as in https://scim.example.com")
             }
@@ -84,9 +97,9 @@ impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::File { source, .. } | Self::Listen { source, .. } | Self::System(source) => Some(source),
-            Self::Storage { source, .. } => Some(source),
+            Self::Storage { source, .. } | Self::Database { source, .. } => Some(source),
             Self::Provider(source) => Some(source),
-            Self::NoComponent | Self::Tls { .. } | Self::BaseUrl(_) => None,
+            Self::NoComponent | Self::Tls { .. } | Self::StorageUrl(_) | Self::BaseUrl(_) => None,
         }
     }
 }

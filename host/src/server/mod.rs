@@ -12,4 +12,4 @@ mod welcome;
 pub use error::StartError;
 pub use options::{Administration, Command, CommandLine, LogFormat, ServeOptions, StorageUrl};
 pub use start::serve;
-pub(crate) use start::{compile, open_redb, start_log};
+pub(crate) use start::{compile, open_postgres, open_redb, start_log};

@@ -147,8 +147,9 @@ pub struct ServeOptions {
     /// The directory of the embedded database; created where it does not exist.
     #[arg(long, value_name = "DIR", default_value = "./scimwell-data", env = "SCIMWELL_DATA")]
     pub data: PathBuf,
-    /// Storage other than --data: `redb:DIR` or `memory:`.
-    #[arg(long, value_name = "URL", env = "SCIMWELL_STORAGE")]
+    /// Storage other than --data: `redb:DIR`, `memory:` or `postgres://user:password@host/database`; a password is
+    /// better given in the environment, where others don't see it.
+    #[arg(long, value_name = "URL", env = "SCIMWELL_STORAGE", hide_env_values = true)]
     pub storage: Option<StorageUrl>,
     /// Accept this token too, for tenant `default` with all permissions.
     #[arg(long, value_name = "TOKEN", env = "SCIMWELL_TOKEN", hide_env_values = true)]
@@ -189,19 +190,30 @@ pub enum LogFormat {
 }
 
 /// Where data is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum StorageUrl {
     /// In memory, until the process ends.
     Memory,
     /// In the embedded database in this directory.
     Redb(PathBuf),
+    /// In the PostgreSQL database of this URL. What is wrong with it is said where it is opened: a refused argument would
+    /// be shown as it is, its password too.
+    Postgres(String),
+}
+
+impl std::fmt::Debug for StorageUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Memory => f.write_str("memory:"),
+            Self::Redb(directory) => write!(f, "redb:{}", directory.display()),
+            Self::Postgres(_) => f.write_str("postgres://…"),
+        }
+    }
 }
 
 /// A storage URL that names no backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StorageUrlError {
-    /// A backend that this version does not have yet.
-    Postgres,
     /// `redb:` without a directory.
     NoDirectory,
     /// Anything else.
@@ -211,9 +223,8 @@ pub enum StorageUrlError {
 impl std::fmt::Display for StorageUrlError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Postgres => "this version has no PostgreSQL storage yet; use redb:DIR or memory:",
             Self::NoDirectory => "the directory is missing: redb:DIR",
-            Self::Unknown => "not a storage URL; use redb:DIR or memory:",
+            Self::Unknown => "not a storage URL; use redb:DIR, memory: or postgres://user:password@host/database",
         })
     }
 }
@@ -228,7 +239,7 @@ impl FromStr for StorageUrl {
             Some(("memory", "")) => Ok(Self::Memory),
             Some(("redb", "")) => Err(StorageUrlError::NoDirectory),
             Some(("redb", directory)) => Ok(Self::Redb(PathBuf::from(directory))),
-            Some(("postgres" | "postgresql", _)) => Err(StorageUrlError::Postgres),
+            Some(("postgres" | "postgresql", _)) => Ok(Self::Postgres(url.to_owned())),
             _ => Err(StorageUrlError::Unknown),
         }
     }
@@ -248,9 +259,15 @@ mod tests {
         check("memory:", &Ok(StorageUrl::Memory));
         check("redb:/var/lib/scimwell", &Ok(StorageUrl::Redb("/var/lib/scimwell".into())));
         check("redb:", &Err(StorageUrlError::NoDirectory));
-        check("postgres://h/db", &Err(StorageUrlError::Postgres));
+        check("postgres://u:p@h/db", &Ok(StorageUrl::Postgres("postgres://u:p@h/db".to_owned())));
         check("memory", &Err(StorageUrlError::Unknown));
         check("/var/lib", &Err(StorageUrlError::Unknown));
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        let line = CommandLine::try_parse_from(["scimwell", "serve", "--storage", "postgres://u:s3cret@h:x/d"]);
+        assert!(!format!("{line:?}").contains("s3cret"), "{line:?}");
     }
 
     #[track_caller]

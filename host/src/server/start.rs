@@ -41,7 +41,7 @@ async fn run(options: ServeOptions) -> Result<(), StartError> {
         (Some(certificate), Some(key)) => Some(tls::acceptor(certificate, key)?),
         _ => None,
     };
-    let storage = open_storage(&options)?;
+    let storage = open_storage(&options).await?;
     // Before a first start issues a token that would never be shown if this failed.
     let listener = TcpListener::bind(options.listen).await;
     let listener = listener.map_err(|source| StartError::Listen { address: options.listen, source })?;
@@ -108,14 +108,35 @@ fn read_component(path: &Path) -> Result<Vec<u8>, StartError> {
     std::fs::read(path).map_err(|source| StartError::File { option: "--component", path: path.to_owned(), source })
 }
 
-fn open_storage(options: &ServeOptions) -> Result<Arc<dyn Storage>, StartError> {
+async fn open_storage(options: &ServeOptions) -> Result<Arc<dyn Storage>, StartError> {
     let directory = match &options.storage {
         _ if options.dev => return Ok(Arc::new(Memory::new())),
         Some(StorageUrl::Memory) => return Ok(Arc::new(Memory::new())),
+        Some(StorageUrl::Postgres(url)) => return open_postgres(url).await,
         Some(StorageUrl::Redb(directory)) => directory,
         None => &options.data,
     };
     open_redb(directory)
+}
+
+/// Connects to the PostgreSQL database of this URL.
+#[cfg(feature = "postgres")]
+pub(crate) async fn open_postgres(url: &str) -> Result<Arc<dyn Storage>, StartError> {
+    use crate::storage::postgres::{Options, Postgres};
+    let mut options: Options = url.parse().map_err(|error| StartError::StorageUrl(format!("{error}")))?;
+    if let Ok(password) = std::env::var("PGPASSWORD") {
+        options.default_password(&password);
+    }
+    let connected = Postgres::connect(&options).await;
+    let storage = connected.map_err(|source| StartError::Database { place: options.to_string(), source })?;
+    Ok(Arc::new(storage))
+}
+
+/// This build can't.
+#[cfg(not(feature = "postgres"))]
+#[expect(clippy::unused_async, reason = "with the feature it is")]
+pub(crate) async fn open_postgres(_: &str) -> Result<Arc<dyn Storage>, StartError> {
+    Err(StartError::StorageUrl("this program was built without the feature `postgres`".to_owned()))
 }
 
 /// Opens the embedded database in this directory.

@@ -7,10 +7,14 @@ use async_trait::async_trait;
 pub mod backup;
 pub mod contract;
 pub mod memory;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 #[cfg(feature = "redb")]
 pub mod redb;
 
 pub use self::memory::Memory;
+#[cfg(feature = "postgres")]
+pub use self::postgres::Postgres;
 #[cfg(feature = "redb")]
 pub use self::redb::Redb;
 

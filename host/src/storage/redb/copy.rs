@@ -7,7 +7,7 @@ use redb::backends::FileBackend;
 use redb::{Database, Range, ReadableTable};
 
 use super::{
-    FILE, KEYS, Keys, Redb, SEQUENCES, StoreError, View, create_directory, create_file, failed, sync_directory,
+    CACHE, FILE, KEYS, Keys, Redb, SEQUENCES, StoreError, View, create_directory, create_file, failed, sync_directory,
 };
 use crate::storage::backup::{Record, Snapshot};
 
@@ -95,7 +95,8 @@ fn fill<E>(path: &Path, records: impl Iterator<Item = Result<Record, E>>) -> Res
     let at = |error: &dyn std::fmt::Display| StoreError::Unavailable(format!("{}: {error}", path.display()));
     let file = create_file(path).map_err(|error| at(&error))?;
     let backend = FileBackend::new(file).map_err(|error| at(&error))?;
-    let database = Database::builder().create_with_backend(backend).map_err(|error| at(&error))?;
+    let database =
+        Database::builder().set_cache_size(CACHE).create_with_backend(backend).map_err(|error| at(&error))?;
     let mut records = records.peekable();
     let mut count = 0;
     loop {

@@ -83,6 +83,17 @@ impl Measured {
         Some(cpu?.as_secs_f64() * 1e6 / (self.latencies.len() as f64 + self.failed as f64).max(1.0))
     }
 
+    /// Operations of these latencies in so long.
+    pub(crate) fn of(mut latencies: Vec<Duration>, elapsed: Duration) -> Self {
+        latencies.sort_unstable();
+        Self { latencies, elapsed, ..Self::default() }
+    }
+
+    /// The same, as what several runs did at once in so long.
+    pub(crate) fn within(self, elapsed: Duration) -> Self {
+        Self { elapsed, ..self }
+    }
+
     /// Put another run of the same load behind this one.
     pub(crate) fn append(&mut self, other: Self) {
         self.latencies.extend(other.latencies);

@@ -6,8 +6,11 @@
 
 mod load;
 mod native;
+#[cfg(unix)]
+mod postgres;
 mod process;
 mod report;
+mod spin;
 mod workload;
 
 use std::error::Error;
@@ -24,7 +27,7 @@ use crate::workload::{Population, Row, grouped};
 /// How often the whole table is measured; a cell holds all rounds.
 const ROUNDS: u32 = 3;
 
-const USAGE: &str = "usage: cargo xtask bench [--quick | --scale] [part of a row's name]";
+const USAGE: &str = "usage: cargo xtask bench [--quick | --scale | --spin] [part of a row's name]\n       cargo xtask bench [--quick] --postgres";
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,12 +61,17 @@ fn main() -> ExitCode {
     let done = match arguments[..] {
         // How the bench runs itself as the native server.
         ["--native", data] => native::serve(Path::new(data)),
+        #[cfg(unix)]
+        ["--postgres"] => postgres::bench(false),
+        #[cfg(unix)]
+        ["--quick", "--postgres"] => postgres::bench(true),
         [] => bench(Extent::Usual, ""),
         [rows] if !rows.starts_with('-') => bench(Extent::Usual, rows),
         ["--quick"] => bench(Extent::Quick, ""),
         ["--quick", rows] if !rows.starts_with('-') => bench(Extent::Quick, rows),
         ["--scale"] => bench(Extent::Scale, ""),
         ["--scale", rows] if !rows.starts_with('-') => bench(Extent::Scale, rows),
+        ["--spin"] => spin::bench(),
         _ => Err(USAGE.into()),
     };
     match done {

@@ -15,6 +15,18 @@ pub(crate) fn cpu_time(pid: u32) -> Option<Duration> {
     Some(Duration::from_millis(ticks * 1000 / TICKS))
 }
 
+/// CPU time of a process's children, each with all its threads: PostgreSQL serves each connection by one.
+pub(crate) fn children_cpu_time(parent: u32) -> Option<Duration> {
+    let processes = fs::read_dir("/proc").ok()?.filter_map(Result::ok);
+    let pids = processes.filter_map(|process| process.file_name().to_str()?.parse::<u32>().ok());
+    let is_child = |pid: &u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+        fields.split_whitespace().nth(1).and_then(|field| field.parse().ok()) == Some(parent)
+    };
+    Some(pids.filter(is_child).filter_map(cpu_time).sum())
+}
+
 /// CPU time of the calling thread.
 pub(crate) fn thread_cpu_time() -> Option<Duration> {
     let schedstat = fs::read_to_string("/proc/thread-self/schedstat").ok()?;

@@ -177,8 +177,7 @@ impl Population {
         (address, server): (SocketAddr, u32),
         time: Duration,
     ) -> io::Result<Measured> {
-        let serial = self.serial.fetch_add(1, Ordering::Relaxed);
-        let load = Load { address, connections, requests: u64::MAX, time, make: self.make(row, serial), sink: None };
+        let load = self.load(row, address, connections, time);
         if matches!(row, Row::MemberOfLarge | Row::MemberLeavesLarge) {
             return self.measure_large(row, &load, server);
         }
@@ -188,6 +187,17 @@ impl Population {
         }
         run(&Load { time: time / 10, ..load.clone() }, None)?;
         run(&load, Some(server))
+    }
+
+    /// The ids of the users.
+    pub(crate) fn users(&self) -> &[String] {
+        &self.users
+    }
+
+    /// A row as a load that goes on for so long.
+    pub(crate) fn load(&self, row: Row, address: SocketAddr, connections: usize, time: Duration) -> Load {
+        let serial = self.serial.fetch_add(1, Ordering::Relaxed);
+        Load { address, connections, requests: u64::MAX, time, make: self.make(row, serial), sink: None }
     }
 
     /// The spare users join the large group one by one and leave it all at once, untimed; or the other way round.
@@ -294,7 +304,7 @@ fn once(address: SocketAddr, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// A user of the size that identity providers send.
-fn user(name: &str) -> Value {
+pub(crate) fn user(name: &str) -> Value {
     json!({
         "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User", "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"],
         "externalId": format!("00u{name}"),
@@ -316,7 +326,8 @@ fn user(name: &str) -> Value {
     })
 }
 
-fn post(out: &mut Vec<u8>, path: &str, body: &Value) {
+/// A creation.
+pub(crate) fn post(out: &mut Vec<u8>, path: &str, body: &Value) {
     request(out, "POST", path, body.to_string().as_bytes());
 }
 
@@ -332,7 +343,8 @@ fn patch_members(group: &str, op: &str, members: &[String]) -> Vec<u8> {
     out
 }
 
-fn request(out: &mut Vec<u8>, method: &str, path: &str, body: &[u8]) {
+/// A request to the token's tenant.
+pub(crate) fn request(out: &mut Vec<u8>, method: &str, path: &str, body: &[u8]) {
     let head = format!("{method} /scim/v2{path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {TOKEN}\r\n");
     out.extend_from_slice(head.as_bytes());
     if !body.is_empty() {
@@ -344,7 +356,7 @@ fn request(out: &mut Vec<u8>, method: &str, path: &str, body: &[u8]) {
 }
 
 /// An index below `count` that looks random and is the same in every run (SplitMix64).
-fn pick(n: u64, count: usize) -> usize {
+pub(crate) fn pick(n: u64, count: usize) -> usize {
     let mut x = n.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

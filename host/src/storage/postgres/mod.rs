@@ -1,0 +1,87 @@
+//! Storage in PostgreSQL, or in a database that speaks its protocol and SQL (CockroachDB, YugabyteDB): any number of hosts
+//! on one database.
+//!
+//! All tenants share one table of ordered byte keys, the tenant first. A read is one statement, so one snapshot, and many
+//! point reads share one (`read`). Writes of one tenant take turns on its row of a second table, which also counts its log;
+//! many share one transaction (`batch`), which takes one round trip (`commit`).
+
+mod batch;
+mod commit;
+mod connect;
+mod migrate;
+mod read;
+mod sql;
+mod tls;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio_postgres::{Error, Row};
+
+pub use self::connect::{Options, UrlError};
+
+use self::batch::Commit;
+use self::commit::Writer;
+use self::connect::failed;
+use self::read::Reader;
+use super::{
+    Check, Entry, Key, KeyRange, Mutation, Outcome, ScanOptions, Storage, StoreError, Value, check_sizes, check_tenant,
+};
+
+/// Entries that a scan passes over at most: no table holds more, and PostgreSQL adds to this number.
+const MAX_SKIP: i64 = i64::MAX / 2;
+
+/// Keeps everything in a PostgreSQL database.
+#[derive(Clone, Debug)]
+pub struct Postgres {
+    reader: Arc<Reader>,
+    writer: Arc<Writer>,
+}
+
+impl Postgres {
+    /// Connects, and makes the tables where there are none.
+    pub async fn connect(options: &Options) -> Result<Self, StoreError> {
+        let pool = options.pool()?;
+        migrate::migrate(&pool).await?;
+        Ok(Self { writer: Writer::new(pool.clone()), reader: Reader::new(pool) })
+    }
+}
+
+#[async_trait]
+impl Storage for Postgres {
+    async fn get(&self, tenant: &str, keys: &[Key]) -> Result<Vec<Option<Value>>, StoreError> {
+        check_tenant(tenant)?;
+        self.reader.get(tenant, keys).await
+    }
+
+    async fn scan(&self, tenant: &str, range: &KeyRange, options: ScanOptions) -> Result<Vec<Entry>, StoreError> {
+        check_tenant(tenant)?;
+        if range.start >= range.end || options.limit == 0 {
+            return Ok(Vec::new());
+        }
+        let limit = i64::from(options.limit);
+        let skip = i64::try_from(options.skip).unwrap_or(MAX_SKIP).min(MAX_SKIP);
+        let statement = sql::scan(options.reverse, options.keys_only);
+        let rows = self.reader.rows(statement, &[&tenant.as_bytes(), &range.start, &range.end, &limit, &skip]).await?;
+        let entry = |row: &Row| {
+            Ok(Entry { key: row.try_get(0)?, value: if options.keys_only { Value::new() } else { row.try_get(1)? } })
+        };
+        rows.iter().map(entry).collect::<Result<_, Error>>().map_err(|error| failed(&error))
+    }
+
+    async fn count(&self, tenant: &str, range: &KeyRange) -> Result<u64, StoreError> {
+        check_tenant(tenant)?;
+        if range.start >= range.end {
+            return Ok(0);
+        }
+        let rows = self.reader.rows(sql::COUNT, &[&tenant.as_bytes(), &range.start, &range.end]).await?;
+        let counted: i64 = rows.first().map_or(Ok(0), |row| row.try_get(0)).map_err(|error| failed(&error))?;
+        Ok(counted.unsigned_abs())
+    }
+
+    async fn commit(&self, tenant: &str, checks: Vec<Check>, mutations: Vec<Mutation>) -> Result<Outcome, StoreError> {
+        check_tenant(tenant)?;
+        let bytes = check_sizes(&checks, &mutations)?;
+        self.writer.commit(tenant, Commit { checks, mutations }, bytes).await
+    }
+}

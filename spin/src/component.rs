@@ -1,0 +1,223 @@
+//! The exports: types converted at the boundary, failures logged, a store for no tenant but the one granted.
+
+use std::cell::RefCell;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::bindings::exports::scimwell::provider::{authenticator, policy, storage};
+use crate::policy::Change;
+use crate::settings::variable;
+use crate::store::{self, Outcome, StoreError};
+use crate::{callout, postgres, sqlite, tokens};
+
+/// The tenant that the latest `authenticate` granted. Stores remember the number of their grant: older ones are refused.
+#[derive(Clone, Default)]
+struct Grant {
+    number: u64,
+    tenant: Option<String>,
+}
+
+thread_local! {
+    static GRANT: RefCell<Grant> = const { RefCell::new(Grant { number: 0, tenant: None }) };
+}
+
+/// Replaces the grant, whatever the new one is.
+fn grant(tenant: Option<String>) {
+    GRANT.with_borrow_mut(|grant| *grant = Grant { number: grant.number + 1, tenant });
+}
+
+/// Spin keeps a component's standard error in its log.
+fn log(what: &str, why: &str) {
+    eprintln!("scimwell: {what}: {why}");
+}
+
+struct Adapter;
+
+impl authenticator::Guest for Adapter {
+    fn authenticate(
+        credentials: authenticator::Credentials,
+    ) -> Result<authenticator::Principal, authenticator::AuthError> {
+        grant(None);
+        let configured = variable("token").and_then(|token| tokens::configured(&token, &variable("tokens")?));
+        let configured = configured.map_err(|why| {
+            log("nobody can be let in", &why);
+            authenticator::AuthError::Unavailable(why)
+        })?;
+        let (authorization, hint) = (credentials.authorization.as_deref(), credentials.tenant_hint.as_deref());
+        let token = tokens::authenticate(&configured, authorization, hint, now()).map_err(|refusal| match refusal {
+            tokens::Refusal::Unauthenticated => authenticator::AuthError::Unauthenticated,
+            tokens::Refusal::Forbidden => authenticator::AuthError::Forbidden,
+        })?;
+        grant(Some(token.tenant.clone()));
+        let flag = |held, flag| if held { flag } else { authenticator::Permissions::empty() };
+        let permissions = flag(token.permissions.read, authenticator::Permissions::READ)
+            | flag(token.permissions.write, authenticator::Permissions::WRITE)
+            | flag(token.permissions.admin, authenticator::Permissions::ADMIN);
+        Ok(authenticator::Principal { tenant: token.tenant.clone(), subject: token.subject.clone(), permissions })
+    }
+}
+
+/// Seconds since 1970.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+impl policy::Guest for Adapter {
+    fn review(change: policy::Change) -> Result<(), policy::Refusal> {
+        let change = Change {
+            tenant: change.tenant,
+            subject: change.subject,
+            operation: match change.operation {
+                policy::Operation::Create => "create",
+                policy::Operation::Replace => "replace",
+                policy::Operation::Patch => "patch",
+                policy::Operation::Delete => "delete",
+            },
+            resource_type: change.resource_type,
+            id: change.id,
+            before: change.before,
+            after: change.after,
+        };
+        callout::review(&change, |why| log("the policy can't be asked", why)).map_err(|refusal| policy::Refusal {
+            status: refusal.status,
+            scim_type: refusal.scim_type,
+            detail: refusal.detail,
+        })
+    }
+}
+
+impl storage::Guest for Adapter {
+    type Store = TenantStore;
+
+    fn open(tenant: String) -> Result<storage::Store, storage::StoreError> {
+        let grant = GRANT.with_borrow(Grant::clone);
+        if grant.tenant.as_ref() != Some(&tenant) {
+            return Err(storage::StoreError::AccessDenied);
+        }
+        let backend = Backend::configured().map_err(|why| {
+            log("storage", &why);
+            storage::StoreError::Other(why)
+        })?;
+        Ok(storage::Store::new(TenantStore { tenant, grant: grant.number, backend }))
+    }
+}
+
+/// Where everything is kept.
+enum Backend {
+    Sqlite,
+    /// With the database's URL.
+    Postgres(String),
+}
+
+impl Backend {
+    /// What the variable `storage` chooses.
+    fn configured() -> Result<Self, String> {
+        match variable("storage")?.as_str() {
+            "" | "sqlite" => Ok(Self::Sqlite),
+            "postgres" => match variable("postgres_url")? {
+                url if url.is_empty() => {
+                    Err("variable `postgres_url` is empty: postgres://user:password@host/database is expected".into())
+                }
+                url => Ok(Self::Postgres(url)),
+            },
+            unknown => Err(format!("variable `storage`: {unknown:?} is not known; use `sqlite` or `postgres`")),
+        }
+    }
+}
+
+/// A tenant's store, for as long as its grant is the latest.
+struct TenantStore {
+    tenant: String,
+    grant: u64,
+    backend: Backend,
+}
+
+impl TenantStore {
+    fn granted<T>(&self, work: impl FnOnce(&str) -> Result<T, StoreError>) -> Result<T, storage::StoreError> {
+        if GRANT.with_borrow(|grant| grant.number) != self.grant {
+            return Err(storage::StoreError::AccessDenied);
+        }
+        work(&self.tenant).map_err(|error| match error {
+            StoreError::TooLarge => storage::StoreError::TooLarge,
+            StoreError::Unavailable(why) => {
+                log("storage is out of reach", &why);
+                storage::StoreError::Unavailable(why)
+            }
+            StoreError::Other(why) => {
+                log("storage failed", &why);
+                storage::StoreError::Other(why)
+            }
+        })
+    }
+}
+
+impl storage::GuestStore for TenantStore {
+    fn get(&self, keys: Vec<storage::Key>) -> Result<Vec<Option<storage::Value>>, storage::StoreError> {
+        self.granted(|tenant| match &self.backend {
+            Backend::Sqlite => sqlite::get(tenant, &keys),
+            Backend::Postgres(url) => postgres::get(url, tenant, &keys),
+        })
+    }
+
+    fn scan(
+        &self,
+        range: storage::KeyRange,
+        options: storage::ScanOptions,
+    ) -> Result<Vec<storage::Entry>, storage::StoreError> {
+        let storage::ScanOptions { reverse, keys_only, skip, limit } = options;
+        let options = store::ScanOptions { reverse, keys_only, skip, limit };
+        let range = range_of(range);
+        let entries = self.granted(|tenant| match &self.backend {
+            Backend::Sqlite => sqlite::scan(tenant, &range, options),
+            Backend::Postgres(url) => postgres::scan(url, tenant, &range, options),
+        })?;
+        Ok(entries.into_iter().map(|entry| storage::Entry { key: entry.key, value: entry.value }).collect())
+    }
+
+    fn count(&self, range: storage::KeyRange) -> Result<u64, storage::StoreError> {
+        let range = range_of(range);
+        self.granted(|tenant| match &self.backend {
+            Backend::Sqlite => sqlite::count(tenant, &range),
+            Backend::Postgres(url) => postgres::count(url, tenant, &range),
+        })
+    }
+
+    fn commit(
+        &self,
+        checks: Vec<storage::Check>,
+        mutations: Vec<storage::Mutation>,
+    ) -> Result<storage::Outcome, storage::StoreError> {
+        let checks: Vec<_> =
+            checks.into_iter().map(|check| store::Check { key: check.key, expected: check.expected }).collect();
+        let mutations: Vec<_> = mutations.into_iter().map(mutation).collect();
+        let outcome = self.granted(|tenant| match &self.backend {
+            Backend::Sqlite => sqlite::commit(tenant, &checks, &mutations),
+            Backend::Postgres(url) => postgres::commit(url, tenant, &checks, &mutations),
+        })?;
+        match outcome {
+            Outcome::Committed => Ok(storage::Outcome::Committed),
+            Outcome::Conflict => Ok(storage::Outcome::Conflict),
+        }
+    }
+}
+
+fn range_of(range: storage::KeyRange) -> store::KeyRange {
+    store::KeyRange { start: range.start, end: range.end }
+}
+
+fn mutation(mutation: storage::Mutation) -> store::Mutation {
+    match mutation {
+        storage::Mutation::Put(entry) => store::Mutation::Put(entry.key, entry.value),
+        storage::Mutation::Delete(key) => store::Mutation::Delete(key),
+        storage::Mutation::DeleteRange(range) => store::Mutation::DeleteRange(range_of(range)),
+        storage::Mutation::Add(increment) => store::Mutation::Add(increment.key, increment.by),
+        storage::Mutation::Append(record) => store::Mutation::Append(record.prefix, record.value),
+    }
+}
+
+mod exported {
+    #![allow(unreachable_pub, reason = "generated from wit/")]
+    use super::Adapter;
+
+    crate::bindings::export!(Adapter with_types_in crate::bindings);
+}

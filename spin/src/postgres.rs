@@ -1,0 +1,248 @@
+//! Storage on PostgreSQL through Spin.
+//!
+//! Spin 4.0.2 gives a connection back to its pool as it is: a transaction that an instance left open would be committed by
+//! the next request. So nothing here spans two statements: a commit is one call of a function in the database, and each
+//! read is one statement. A query without rows never returns there, so each has at least one: the last, of NULLs.
+
+use std::cell::RefCell;
+use std::fmt::Write as _;
+
+use spin_sdk::pg4::{Connection, DbValue, ParameterValue as Sql, PgError, QueryError};
+
+use crate::payload;
+use crate::store::{Check, Entry, Key, KeyRange, Mutation, Outcome, ScanOptions, StoreError, Value, check_sizes};
+
+/// Keys or entries with values in one statement. Spin refuses results over 128 MiB; a value has 1 MiB at most.
+const WITH_VALUES: usize = 100;
+/// Keys alone in one statement; a key has 1 KiB at most.
+const KEYS_ONLY: usize = 10_000;
+/// How often a statement that lost against others (SQLSTATE 40001, 40P01), or that found no tables, runs again.
+const ATTEMPTS: u32 = 8;
+
+/// Makes what is missing, in one statement; the advisory lock lets one instance at a time do it.
+///
+/// The function's name has a version: an adapter that needs another one brings another name, and both may run at once.
+/// What it does: lock the tenant by its row, so that checks, counters and sequence numbers are exact; compare; apply the
+/// mutations in order. Each statement in it sees what was committed before, since it is VOLATILE and the isolation level is
+/// READ COMMITTED. Counters are added byte by byte, so that they wrap around.
+const SCHEMA: &str = r#"DO $do$ BEGIN
+PERFORM pg_advisory_xact_lock(7310868735435170158);
+CREATE TABLE IF NOT EXISTS scimwell_entries (tenant text COLLATE "C" NOT NULL, key bytea NOT NULL, value bytea NOT NULL,
+    PRIMARY KEY (tenant, key));
+CREATE TABLE IF NOT EXISTS scimwell_sequences (tenant text COLLATE "C" PRIMARY KEY, last int8 NOT NULL);
+CREATE OR REPLACE FUNCTION scimwell_commit_1(whose text, asked jsonb) RETURNS text LANGUAGE plpgsql AS $fn$
+DECLARE
+    mutation jsonb;
+    k bytea;
+    v bytea;
+    addend bytea;
+    carry int4;
+    sequence int8;
+BEGIN
+    INSERT INTO scimwell_sequences AS s (tenant, last) VALUES (whose, 0)
+        ON CONFLICT (tenant) DO UPDATE SET last = s.last RETURNING s.last INTO sequence;
+    IF EXISTS (SELECT 1 FROM jsonb_array_elements(asked->'checks') AS c
+            LEFT JOIN scimwell_entries AS e ON e.tenant = whose AND e.key = decode(c->>0, 'base64')
+            WHERE e.value IS DISTINCT FROM decode(c->>1, 'base64')) THEN
+        RETURN 'conflict';
+    END IF;
+    FOR mutation IN SELECT m.value FROM jsonb_array_elements(asked->'mutations') WITH ORDINALITY AS m(value, n) ORDER BY m.n LOOP
+        k := decode(mutation->>1, 'base64');
+        v := NULL;
+        CASE mutation->>0
+        WHEN 'put' THEN
+            v := decode(mutation->>2, 'base64');
+        WHEN 'append' THEN
+            sequence := sequence + 1;
+            k := k || int8send(sequence);
+            v := decode(mutation->>2, 'base64');
+        WHEN 'delete' THEN
+            DELETE FROM scimwell_entries AS e WHERE e.tenant = whose AND e.key = k;
+        WHEN 'delete-range' THEN
+            DELETE FROM scimwell_entries AS e WHERE e.tenant = whose AND e.key >= k AND e.key < decode(mutation->>2, 'base64');
+        WHEN 'add' THEN
+            SELECT e.value INTO v FROM scimwell_entries AS e WHERE e.tenant = whose AND e.key = k;
+            v := coalesce(v, '\x0000000000000000'::bytea);
+            IF octet_length(v) <> 8 THEN
+                RAISE EXCEPTION 'add to key "%": its value is no counter of 8 bytes but has %', encode(k, 'escape'), octet_length(v)
+                    USING ERRCODE = 'SCW01';
+            END IF;
+            addend := int8send((mutation->>2)::int8);
+            carry := 0;
+            FOR i IN 0..7 LOOP
+                carry := carry + get_byte(v, i) + get_byte(addend, 7 - i);
+                v := set_byte(v, i, carry & 255);
+                carry := carry >> 8;
+            END LOOP;
+        END CASE;
+        IF v IS NOT NULL THEN
+            INSERT INTO scimwell_entries AS e (tenant, key, value) VALUES (whose, k, v)
+                ON CONFLICT (tenant, key) DO UPDATE SET value = excluded.value;
+        END IF;
+    END LOOP;
+    UPDATE scimwell_sequences SET last = sequence WHERE tenant = whose AND last <> sequence;
+    RETURN 'committed';
+END $fn$;
+END $do$"#;
+
+thread_local! {
+    /// From Spin's pool, for all statements of a request.
+    static CONNECTION: RefCell<Option<Connection>> = const { RefCell::new(None) };
+}
+
+/// The values of `keys`, in that order; up to [`WITH_VALUES`] of them from one snapshot.
+pub(crate) fn get(url: &str, tenant: &str, keys: &[Key]) -> Result<Vec<Option<Value>>, StoreError> {
+    let mut values = Vec::with_capacity(keys.len());
+    for keys in keys.chunks(WITH_VALUES) {
+        let mut statement = "SELECT key, value FROM scimwell_entries WHERE tenant = $1 AND key IN (".to_owned();
+        for at in 0..keys.len() {
+            let _ = write!(statement, "{}${}", if at == 0 { "" } else { ", " }, at + 2);
+        }
+        statement.push_str(") UNION ALL SELECT NULL, NULL");
+        let parameters: Vec<_> = std::iter::once(text(tenant)).chain(keys.iter().map(|key| blob(key))).collect();
+        let found: std::collections::BTreeMap<Key, Value> =
+            query(url, &statement, &parameters)?.into_iter().filter_map(entry).map(|e| (e.key, e.value)).collect();
+        values.extend(keys.iter().map(|key| found.get(key).cloned()));
+    }
+    Ok(values)
+}
+
+/// The entries of a range; up to a page of them from one snapshot.
+pub(crate) fn scan(
+    url: &str,
+    tenant: &str,
+    range: &KeyRange,
+    mut options: ScanOptions,
+) -> Result<Vec<Entry>, StoreError> {
+    let page = if options.keys_only { KEYS_ONLY } else { WITH_VALUES };
+    let limit = usize::try_from(options.limit).unwrap_or(usize::MAX);
+    let columns = if options.keys_only { "key, NULL::bytea" } else { "key, value" };
+    let order = if options.reverse { "DESC" } else { "ASC" };
+    let statement = format!(
+        "(SELECT {columns} FROM scimwell_entries WHERE tenant = $1 AND key >= $2 AND key < $3 \
+         ORDER BY key {order} LIMIT $4 OFFSET $5) UNION ALL SELECT NULL, NULL"
+    );
+    let number = |n: u64| Sql::Int64(i64::try_from(n).unwrap_or(i64::MAX));
+    let mut entries: Vec<Entry> = Vec::new();
+    let mut rest = range.clone();
+    while entries.len() < limit && !rest.is_empty() {
+        let wanted = page.min(limit - entries.len());
+        let parameters =
+            [text(tenant), blob(&rest.start), blob(&rest.end), number(wanted as u64), number(options.skip)];
+        let mut found: Vec<Entry> = query(url, &statement, &parameters)?.into_iter().filter_map(entry).collect();
+        // A UNION promises no order.
+        found.sort_unstable_by(|a, b| if options.reverse { b.key.cmp(&a.key) } else { a.key.cmp(&b.key) });
+        let full = found.len() == wanted;
+        entries.extend(found);
+        match entries.last() {
+            Some(last) if full && options.reverse => rest.end.clone_from(&last.key),
+            // The smallest key greater than the last one.
+            Some(last) if full => rest.start = [last.key.as_slice(), &[0]].concat(),
+            _ => break,
+        }
+        options.skip = 0;
+    }
+    Ok(entries)
+}
+
+/// How many keys a range holds.
+pub(crate) fn count(url: &str, tenant: &str, range: &KeyRange) -> Result<u64, StoreError> {
+    let statement = "SELECT count(*) FROM scimwell_entries WHERE tenant = $1 AND key >= $2 AND key < $3";
+    let rows = query(url, statement, &[text(tenant), blob(&range.start), blob(&range.end)])?;
+    match rows.first().and_then(|row| row.first()) {
+        Some(DbValue::Int64(count)) => Ok(u64::try_from(*count).unwrap_or_default()),
+        other => Err(StoreError::Other(format!("PostgreSQL counted {other:?}"))),
+    }
+}
+
+/// Apply all mutations if every check holds.
+pub(crate) fn commit(url: &str, tenant: &str, checks: &[Check], mutations: &[Mutation]) -> Result<Outcome, StoreError> {
+    check_sizes(checks, mutations)?;
+    let asked = Sql::Str(payload::of(checks, mutations));
+    let rows = query(url, "SELECT scimwell_commit_1($1, $2::text::jsonb)", &[text(tenant), asked])?;
+    match rows.first().and_then(|row| row.first()) {
+        Some(DbValue::Str(outcome)) if outcome == "committed" => Ok(Outcome::Committed),
+        Some(DbValue::Str(outcome)) if outcome == "conflict" => Ok(Outcome::Conflict),
+        other => Err(StoreError::Other(format!("PostgreSQL ended a commit with {other:?}"))),
+    }
+}
+
+fn text(text: &str) -> Sql {
+    Sql::Str(text.to_owned())
+}
+
+fn blob(bytes: &[u8]) -> Sql {
+    Sql::Binary(bytes.to_vec())
+}
+
+/// A row of a key and, where it was asked for, a value; nothing where it is the row of NULLs.
+fn entry(row: Vec<DbValue>) -> Option<Entry> {
+    let mut values = row.into_iter().map(|value| match value {
+        DbValue::Binary(bytes) => Some(bytes),
+        _ => None,
+    });
+    Some(Entry { key: values.next()??, value: values.next().flatten().unwrap_or_default() })
+}
+
+/// The rows of one statement, which is a transaction of its own.
+fn query(url: &str, statement: &str, parameters: &[Sql]) -> Result<Vec<Vec<DbValue>>, StoreError> {
+    let attempt = || {
+        let db = match CONNECTION.take() {
+            Some(db) => db,
+            None => Connection::open(url)?,
+        };
+        let rows = db.query(statement, parameters)?.rows;
+        CONNECTION.set(Some(db));
+        Ok(rows)
+    };
+    let mut attempts = 1;
+    loop {
+        match attempt() {
+            Ok(rows) => return Ok(rows),
+            Err(error) if attempts == ATTEMPTS => return Err(store_error(url, error)),
+            Err(error) => match code(&error) {
+                Some("40001" | "40P01") => {}
+                // No table, no function.
+                Some("42P01" | "42883") => create(url)?,
+                _ => return Err(store_error(url, error)),
+            },
+        }
+        attempts += 1;
+    }
+}
+
+fn create(url: &str) -> Result<(), StoreError> {
+    let created = Connection::open(url).and_then(|db| db.execute(SCHEMA, &[]));
+    created.map(drop).map_err(|error| store_error(url, error))
+}
+
+/// The SQLSTATE, where PostgreSQL gave one.
+fn code(error: &PgError) -> Option<&str> {
+    match error {
+        PgError::QueryFailed(QueryError::DbError(error)) => Some(&error.code),
+        _ => None,
+    }
+}
+
+fn store_error(url: &str, error: PgError) -> StoreError {
+    // The URL holds a password.
+    let told = |why: &str| format!("PostgreSQL: {}", why.replace(url, "the URL of the variable `postgres_url`"));
+    match error {
+        PgError::ConnectionFailed(why) => StoreError::Unavailable(format!(
+            "{}; does `allowed_outbound_hosts` name postgres://HOST:PORT of `postgres_url`?",
+            told(&why)
+        )),
+        PgError::QueryFailed(QueryError::Text(why)) => StoreError::Unavailable(told(&why)),
+        // 08: connection; 53: no resources left; 57: an operator intervened.
+        PgError::QueryFailed(QueryError::DbError(error)) => {
+            let why = told(&format!("{} ({})", error.message, error.code));
+            match error.code.get(..2) {
+                Some("08" | "40" | "53" | "57") => StoreError::Unavailable(why),
+                _ => StoreError::Other(why),
+            }
+        }
+        PgError::BadParameter(why) | PgError::ValueConversionFailed(why) | PgError::Other(why) => {
+            StoreError::Other(told(&why))
+        }
+    }
+}

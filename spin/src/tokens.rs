@@ -1,0 +1,300 @@
+//! Who is let in: bearer tokens from Spin variables, as plain text or, better, as their SHA-256.
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// The tenant of the variable `token`.
+pub const DEFAULT_TENANT: &str = "default";
+/// Bytes of a tenant's name at most.
+pub const MAX_TENANT: usize = 64;
+
+/// How a token's hash begins where the hash is configured rather than the token.
+const HASHED: &str = "sha256:";
+/// The keys of an entry of the variable `tokens`.
+const KEYS: [&str; 5] = ["tenant", "token", "label", "permissions", "expires"];
+
+/// What a token allows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "mirrors the WIT flags")]
+pub struct Permissions {
+    /// Read resources and discovery.
+    pub read: bool,
+    /// Create, change and delete resources.
+    pub write: bool,
+    /// Configure the tenant.
+    pub admin: bool,
+}
+
+/// A configured token: all but the token itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// The tenant that it lets into.
+    pub tenant: String,
+    /// Its name in the log; not secret.
+    pub subject: String,
+    /// What it allows.
+    pub permissions: Permissions,
+    /// When it ceases to hold: seconds since 1970.
+    pub expires: Option<i64>,
+    hash: [u8; 32],
+}
+
+/// Why a caller is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// No token, none that is configured, or one that has expired.
+    Unauthenticated,
+    /// A token of another tenant than the one that the URL names.
+    Forbidden,
+}
+
+/// The tokens of the variables `token` (one, of the tenant `default`, with all permissions) and `tokens` (a JSON array).
+/// The error says what is wrong with which entry, and never shows a token.
+pub fn configured(token: &str, tokens: &str) -> Result<Vec<Token>, String> {
+    let mut found = Vec::new();
+    if !token.trim().is_empty() {
+        let hash = hash_of(token).map_err(|why| format!("variable `token`: {why}"))?;
+        let permissions = Permissions { read: true, write: true, admin: true };
+        found.push(Token {
+            tenant: DEFAULT_TENANT.into(),
+            subject: "spin-variable".into(),
+            permissions,
+            expires: None,
+            hash,
+        });
+    }
+    if !tokens.trim().is_empty() {
+        // serde's own words on a value of the wrong type would quote it.
+        let entries: Value = serde_json::from_str(tokens).map_err(|error| {
+            format!("variable `tokens`: no JSON at line {} column {}", error.line(), error.column())
+        })?;
+        let Value::Array(entries) = entries else {
+            return Err(
+                r#"variable `tokens`: a JSON array is expected: [{"tenant": "acme", "token": "sha256:…"}]"#.into()
+            );
+        };
+        for (at, entry) in entries.iter().enumerate() {
+            found.push(entry_of(entry).map_err(|why| format!("variable `tokens`, entry {}: {why}", at + 1))?);
+        }
+    }
+    for (at, token) in found.iter().enumerate() {
+        // One of them would never be found.
+        if let Some(twin) = found[..at].iter().find(|earlier| earlier.hash == token.hash) {
+            let (a, b) = (&twin.tenant, &token.tenant);
+            return Err(format!("one token is configured twice, for the tenants `{a}` and `{b}`; give each its own"));
+        }
+    }
+    if found.is_empty() {
+        return Err(
+            "no token is configured: set one, `spin up --variable token=…`, or several by the variable `tokens`".into(),
+        );
+    }
+    Ok(found)
+}
+
+/// The token that a request bears, if it holds for the tenant that the URL names.
+pub fn authenticate<'t>(
+    tokens: &'t [Token],
+    authorization: Option<&str>,
+    tenant_hint: Option<&str>,
+    now: i64,
+) -> Result<&'t Token, Refusal> {
+    let offered: [u8; 32] = Sha256::digest(bearer(authorization).ok_or(Refusal::Unauthenticated)?).into();
+    // All are compared, whichever fits: the time taken tells nothing.
+    let found = tokens.iter().fold(None, |found, token| if same(&token.hash, &offered) { Some(token) } else { found });
+    let token = found.ok_or(Refusal::Unauthenticated)?;
+    if token.expires.is_some_and(|expires| expires <= now) {
+        return Err(Refusal::Unauthenticated);
+    }
+    if tenant_hint.is_some_and(|tenant| tenant != token.tenant) {
+        return Err(Refusal::Forbidden);
+    }
+    Ok(token)
+}
+
+fn entry_of(entry: &Value) -> Result<Token, String> {
+    let Value::Object(entry) = entry else { return Err("an object is expected".into()) };
+    if let Some(unknown) = entry.keys().find(|key| !KEYS.contains(&key.as_str())) {
+        return Err(format!("there is no key `{unknown}`; the keys are {}", KEYS.join(", ")));
+    }
+    let tenant = text(entry, "tenant")?.ok_or("the key `tenant` is missing")?;
+    if tenant.is_empty() || tenant.len() > MAX_TENANT || tenant.contains('\0') {
+        return Err(format!("`tenant` is a name of 1 to {MAX_TENANT} bytes"));
+    }
+    let token = text(entry, "token")?.ok_or("the key `token` is missing")?;
+    let hash = hash_of(token).map_err(|why| format!("`token`: {why}"))?;
+    let subject = match text(entry, "label")? {
+        Some(label) if !label.trim().is_empty() => label.trim().to_owned(),
+        _ => format!("tok_{}", hex(&hash[..6])),
+    };
+    let expires = text(entry, "expires")?.map(seconds).transpose()?;
+    Ok(Token { tenant: tenant.to_owned(), subject, permissions: permissions(entry)?, expires, hash })
+}
+
+fn text<'e>(entry: &'e Map<String, Value>, key: &str) -> Result<Option<&'e str>, String> {
+    match entry.get(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(format!("`{key}` is a string")),
+    }
+}
+
+fn permissions(entry: &Map<String, Value>) -> Result<Permissions, String> {
+    let mut permissions = Permissions::default();
+    let names = match entry.get("permissions") {
+        // What an identity provider needs.
+        None | Some(Value::Null) => return Ok(Permissions { read: true, write: true, admin: false }),
+        Some(Value::Array(names)) => names,
+        Some(_) => return Err("`permissions` is an array of `read`, `write` and `admin`".into()),
+    };
+    for name in names {
+        match name.as_str() {
+            Some("read") => permissions.read = true,
+            Some("write") => permissions.write = true,
+            Some("admin") => permissions.admin = true,
+            _ => return Err(format!("`permissions`: {name} is none of `read`, `write` and `admin`")),
+        }
+    }
+    Ok(permissions)
+}
+
+/// Seconds since 1970 of a date (its start in UTC) or a date and time (RFC 3339).
+fn seconds(text: &str) -> Result<i64, String> {
+    let whole = if text.contains(['T', 't']) { text.to_owned() } else { format!("{text}T00:00:00Z") };
+    OffsetDateTime::parse(&whole, &Rfc3339).map(OffsetDateTime::unix_timestamp).map_err(|_| {
+        format!("`expires`: {text:?} is neither a date, 2027-01-31, nor a date and time, 2027-01-31T12:00:00Z")
+    })
+}
+
+/// The SHA-256 of a token given as it is, or the one given in its stead.
+fn hash_of(token: &str) -> Result<[u8; 32], String> {
+    let token = token.trim();
+    if token.is_empty() {
+        return Err("it is empty".into());
+    }
+    match token.strip_prefix(HASHED) {
+        None => Ok(Sha256::digest(token).into()),
+        Some(digits) => unhex(digits).ok_or_else(|| format!("`{HASHED}` is followed by 64 hexadecimal digits")),
+    }
+}
+
+fn unhex(digits: &str) -> Option<[u8; 32]> {
+    let mut hash = [0; 32];
+    let digits = digits.as_bytes();
+    if digits.len() != 64 {
+        return None;
+    }
+    for (byte, pair) in hash.iter_mut().zip(digits.chunks_exact(2)) {
+        let digit = |at: usize| char::from(pair[at]).to_digit(16);
+        *byte = u8::try_from(digit(0)? * 16 + digit(1)?).ok()?;
+    }
+    Some(hash)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// The token of an Authorization header: the scheme in any case (RFC 9110 §11.1).
+fn bearer(authorization: Option<&str>) -> Option<&str> {
+    let (scheme, token) = authorization?.trim().split_once(' ')?;
+    let token = token.trim_start();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+/// Compares without stopping at the first difference.
+fn same(a: &[u8; 32], b: &[u8; 32]) -> bool {
+    a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_800_000_000;
+
+    /// SHA-256 of `B`.
+    const HASH_OF_B: &str = "sha256:df7e70e5021544f4834bbee64a9e3789febc4be81470df629cad6ddb03320a5c";
+
+    fn ask(tokens: &[Token], authorization: &str, tenant: Option<&str>) -> Result<String, Refusal> {
+        authenticate(tokens, Some(authorization), tenant, NOW)
+            .map(|token| format!("{} {}", token.tenant, token.subject))
+    }
+
+    #[test]
+    fn one_token_for_the_default_tenant() {
+        for configured_as in ["B", HASH_OF_B, &HASH_OF_B.to_uppercase().replace("SHA256", "sha256")] {
+            let tokens = configured(configured_as, "").unwrap();
+            assert_eq!(tokens[0].permissions, Permissions { read: true, write: true, admin: true });
+            assert_eq!(ask(&tokens, "Bearer B", None), Ok("default spin-variable".into()));
+            assert_eq!(ask(&tokens, "bEARER  B ", Some("default")), Ok("default spin-variable".into()));
+            assert_eq!(ask(&tokens, "Bearer B", Some("acme")), Err(Refusal::Forbidden));
+            for wrong in ["Bearer b", "Bearer BB", "Bearer ", "Bearer", "Basic B", "B", "", HASH_OF_B] {
+                assert_eq!(ask(&tokens, wrong, None), Err(Refusal::Unauthenticated), "{wrong}");
+            }
+            // A leaked hash is no token.
+            assert_eq!(ask(&tokens, &format!("Bearer {HASH_OF_B}"), None), Err(Refusal::Unauthenticated));
+            assert_eq!(authenticate(&tokens, None, None, NOW), Err(Refusal::Unauthenticated));
+        }
+    }
+
+    #[test]
+    fn several_tenants() {
+        let variable = format!(
+            r#"[{{"tenant": "acme", "token": "A", "label": "Okta"}},
+                {{"tenant": "b", "token": "{HASH_OF_B}", "permissions": ["read"]}},
+                {{"tenant": "b", "token": "old", "expires": "2027-01-15T07:59:59Z"}},
+                {{"tenant": "b", "token": "new", "expires": "2027-01-16", "permissions": ["read", "write", "admin"]}}]"#
+        );
+        let tokens = configured("T", &variable).unwrap();
+        assert_eq!(ask(&tokens, "Bearer T", None), Ok("default spin-variable".into()));
+        assert_eq!(ask(&tokens, "Bearer A", None), Ok("acme Okta".into()));
+        assert_eq!(ask(&tokens, "Bearer B", Some("b")), Ok("b tok_df7e70e50215".into()));
+        assert_eq!(ask(&tokens, "Bearer A", Some("b")), Err(Refusal::Forbidden));
+        assert_eq!(ask(&tokens, "Bearer old", None), Err(Refusal::Unauthenticated));
+        assert!(ask(&tokens, "Bearer new", None).is_ok());
+        let permissions: Vec<_> = tokens[1..].iter().map(|token| token.permissions).collect();
+        let read_write = Permissions { read: true, write: true, admin: false };
+        assert_eq!(permissions[0], read_write);
+        assert_eq!(permissions[1], Permissions { read: true, ..Permissions::default() });
+        assert_eq!(permissions[3], Permissions { admin: true, ..read_write });
+    }
+
+    #[track_caller]
+    fn refused(token: &str, tokens: &str, says: &str) {
+        let said = configured(token, tokens).expect_err("it must be refused");
+        assert!(said.contains(says), "{said}");
+        assert!(!said.contains("S3CRET"), "{said}");
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_and_no_token_shown() {
+        refused("", "", "no token is configured");
+        refused("sha256:S3CRET", "", "variable `token`: `sha256:` is followed by 64 hexadecimal digits");
+        refused(&format!("sha256:{}", "é".repeat(32)), "", "64 hexadecimal digits");
+        refused("S3CRET", r#"[{"tenant": "a", "token": "S3CRET"}]"#, "twice, for the tenants `default` and `a`");
+        refused("", "[S3CRET]", "variable `tokens`: no JSON at line 1 column 2");
+        refused("", r#"{"tenant": "S3CRET"}"#, "a JSON array is expected");
+        refused("", r#"["S3CRET"]"#, "entry 1: an object is expected");
+        refused("", r#"[{"token": "S3CRET"}]"#, "entry 1: the key `tenant` is missing");
+        refused("T", r#"[{"tenant": "a"}]"#, "entry 1: the key `token` is missing");
+        refused("T", r#"[{"tenant": "a", "token": " "}]"#, "entry 1: `token`: it is empty");
+        refused("T", r#"[{"tenant": "", "token": "S3CRET"}]"#, "`tenant` is a name of 1 to 64 bytes");
+        refused("T", r#"[{"tenant": "a", "token": "S3CRET", "tennant": "b"}]"#, "no key `tennant`");
+        refused("T", r#"[{"tenant": "a", "token": "S3CRET", "permissions": "all"}]"#, "`permissions` is an array");
+        refused("T", r#"[{"tenant": "a", "token": "S3CRET", "permissions": ["Read"]}]"#, "\"Read\" is none of");
+        refused("T", r#"[{"tenant": "a", "token": "S3CRET", "expires": "soon"}]"#, "\"soon\" is neither a date");
+        refused(
+            "T",
+            r#"[{"tenant": "a", "token": "S3CRET"}, {"tenant": "b", "token": 7}]"#,
+            "entry 2: `token` is a string",
+        );
+    }
+}

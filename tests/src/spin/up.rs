@@ -1,0 +1,105 @@
+//! The component behind HTTP as a process of its own: by the stand-in, or by the real `spin up`.
+
+use std::net::TcpListener;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::server::{Server, workspace};
+
+/// What runs the component.
+#[derive(Clone, Debug)]
+pub enum Way {
+    /// The stand-in, with this binary.
+    StandIn(PathBuf),
+    /// `spin up` with this manifest, relative to the workspace.
+    Spin(&'static str),
+}
+
+/// A running component; ended when dropped.
+pub struct Up {
+    server: Server,
+    /// `spin up` runs its trigger as another process: both are in this group.
+    group: Option<u32>,
+}
+
+impl Way {
+    /// Starts on the data in this directory, with these variables.
+    pub fn start(&self, data: &Path, variables: &[(&str, String)]) -> Up {
+        let variables: Vec<String> =
+            variables.iter().flat_map(|(name, value)| ["--variable".to_owned(), format!("{name}={value}")]).collect();
+        match self {
+            Self::StandIn(binary) => stand_in(binary, "scimwell-on-spin.wasm", data, &variables),
+            Self::Spin(manifest) => spin_up(&workspace().join(manifest), data, &variables),
+        }
+    }
+
+    /// Starts a component that answers every request with nothing; `cargo xtask bench --spin` makes it.
+    pub fn start_empty(&self, data: &Path) -> Up {
+        match self {
+            Self::StandIn(binary) => stand_in(binary, "empty.wasm", data, &[]),
+            Self::Spin(_) => {
+                let component = workspace().join("target/components/empty.wasm");
+                let manifest = format!(
+                    "spin_manifest_version = 2\n[application]\nname = \"empty\"\n[[trigger.http]]\nroute = \"/...\"\n\
+                     component = \"empty\"\n[component.empty]\nsource = \"{}\"\n",
+                    component.display()
+                );
+                let path = data.join("spin.toml");
+                std::fs::write(&path, manifest).expect("the manifest can be written");
+                spin_up(&path, data, &[])
+            }
+        }
+    }
+}
+
+fn stand_in(binary: &Path, component: &str, data: &Path, variables: &[String]) -> Up {
+    let mut command = Command::new(binary);
+    command.arg(workspace().join("target/components").join(component));
+    command.arg("--sqlite").arg(data.join("sqlite.db")).args(variables);
+    Up { server: Server::spawn(command), group: None }
+}
+
+fn spin_up(manifest: &Path, data: &Path, variables: &[String]) -> Up {
+    let mut command = Command::new("spin");
+    command.arg("up").arg("--from").arg(manifest).arg("--state-dir").arg(data);
+    command.args(["--listen", &free_address()]).args(variables);
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    let server = Server::spawn_saying(command, "Serving ");
+    let group = Some(server.pid());
+    Up { server, group }
+}
+
+/// Why there is no real Spin to test with, or which one there is.
+pub fn find_spin() -> Result<String, String> {
+    let output = Command::new("spin").arg("--version").stdin(Stdio::null()).output();
+    match output {
+        Ok(output) if output.status.success() => Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
+        Ok(output) => Err(format!("`spin --version` failed: {}", output.status)),
+        Err(_) => Err("there is no `spin` command on the PATH".to_owned()),
+    }
+}
+
+/// Spin does not tell which port it took for port 0: one that was free a moment ago.
+fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+    listener.local_addr().expect("it has an address").to_string()
+}
+
+impl Deref for Up {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        &self.server
+    }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        if let Some(group) = self.group {
+            // Whether it has ended already makes no difference.
+            let _ = Command::new("kill").args(["-KILL", "--", &format!("-{group}")]).stderr(Stdio::null()).status();
+        }
+    }
+}
