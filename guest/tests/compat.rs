@@ -70,6 +70,7 @@ fn rows(host: &TestHost) -> Vec<(String, bool, Json)> {
     rows.map(|row| (row["id"].as_str().unwrap().to_owned(), row["refused"] == true, row)).collect()
 }
 
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn cases(id: &str, group: &str) -> Vec<Case> {
     let case = |tolerance, method, target: String, body, shows| {
         let media_type = "application/scim+json";
