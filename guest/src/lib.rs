@@ -76,13 +76,26 @@ fn answer<H: Host>(host: &H, request: &Request) -> Result<Response> {
     let store = host.open(&principal.tenant).map_err(store::failure)?;
     let tenant = Tenant::load(&store)?;
     let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
-    let route = route::route(&tenant.registry, &request.method, path)?;
-    permit(&route, &principal)?;
-    let query = Query::parse(query)?;
-    let now = host.now();
-    let mode = if route.writes() { ops::dry_run::mode(request)? } else { Mode::Commit };
-    let compat = Compat::default();
+    let (query_text, query, mode) = (query, Query::default(), Mode::Commit);
+    let (compat, now) = (tenant.settings.compat(), host.now());
     let ctx = &mut Context { host, store, principal, tenant: &tenant, request, query, compat, now, mode };
+    let answer = dispatch(ctx, path, query_text);
+    ops::tolerated::note(ctx);
+    answer
+}
+
+/// Find out what is asked for, and do it.
+fn dispatch<H: Host>(ctx: &mut Context<'_, H>, path: &str, query: &str) -> Result<Response> {
+    let route = route::route(&ctx.tenant.registry, &ctx.request.method, path, &mut ctx.compat)?;
+    permit(&route, &ctx.principal)?;
+    if matches!(route, Route::Admin(_)) {
+        // The profile is about what identity providers send.
+        ctx.compat = Compat::default();
+    }
+    ctx.query = Query::parse(query, &mut ctx.compat)?;
+    if route.writes() {
+        ctx.mode = ops::dry_run::mode(ctx.request)?;
+    }
     let (resource_type, action) = match route {
         Route::Discovery(discovery) => return ops::discover::run(ctx, &discovery),
         Route::Admin(segments) => return admin::run(ctx, &segments),

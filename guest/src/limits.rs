@@ -91,6 +91,14 @@ pub const CONFIGURATION_BYTES: usize = 256 * 1024;
 pub const BUILD_BATCH: u32 = 200;
 /// Resources named in the refusal of a configuration that stored data would violate.
 pub const VIOLATIONS_SHOWN: usize = 20;
+/// For how long a client's tolerance needs no new note, in milliseconds: an hour.
+pub const SIGHTING_MILLISECONDS: u64 = 60 * 60 * 1_000;
+/// Examples kept of a client's tolerance.
+pub const SIGHTING_EXAMPLES: usize = 4;
+/// Bytes of an example's place.
+pub const SIGHTING_PLACE_BYTES: usize = 200;
+/// The latest log records that the report of tolerances counts.
+pub const REPORT_RECORDS: usize = 10_000;
 /// Most records in a page of the log.
 pub const LOG_PAGE: usize = 1_000;
 /// Most bytes of a password, so that hashing it costs the same for all.

@@ -33,16 +33,25 @@ pub struct Query {
 }
 
 impl Query {
-    /// Decodes what follows the `?` of a URL, without it. `+` stands for a space, as in forms (Entra ID sends it).
-    pub fn parse(text: &str) -> Result<Self> {
+    /// Decodes what follows the `?` of a URL, without it. `+` stands for a space, as in forms.
+    pub fn parse(text: &str, compat: &mut Compat) -> Result<Self> {
         let mut query = Self::default();
-        // OneLogin ends URLs in `&` and `?`.
-        for pair in text.trim_matches(['?', '&']).split('&').filter(|pair| !pair.is_empty()) {
+        let trimmed = text.trim_matches(['?', '&']);
+        if trimmed != text || trimmed.contains("&&") {
+            compat.accept(Tolerance::QueryForm, &format!("?{}", excerpt(text)))?;
+        }
+        for pair in trimmed.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let Ok(name) = decode(name) else { continue };
-            let Some(parameter) = query.parameter(&name) else { continue };
+            let Some((known, parameter)) = query.parameter(&name) else { continue };
             if parameter.is_some() {
                 continue;
+            }
+            if name != known {
+                compat.accept(Tolerance::QueryForm, known)?;
+            }
+            if value.contains('+') {
+                compat.accept(Tolerance::PlusForSpace, known)?;
             }
             let value = decode(value).map_err(|problem| {
                 ScimError::new(ErrorKind::InvalidValue, format!("{name}: {problem}; percent-encode the UTF-8 bytes"))
@@ -54,7 +63,7 @@ impl Query {
         Ok(query)
     }
 
-    fn parameter(&mut self, name: &str) -> Option<&mut Option<String>> {
+    fn parameter(&mut self, name: &str) -> Option<(&'static str, &mut Option<String>)> {
         let parameters = [
             ("filter", &mut self.filter),
             ("sortBy", &mut self.sort_by),
@@ -65,7 +74,7 @@ impl Query {
             ("attributes", &mut self.attributes),
             ("excludedAttributes", &mut self.excluded_attributes),
         ];
-        parameters.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, parameter)| parameter)
+        parameters.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name))
     }
 
     /// `filter`
@@ -220,7 +229,7 @@ mod tests {
     use crate::limits::{DEFAULT_PAGE, MAX_PAGE};
 
     fn parse(text: &str) -> Query {
-        Query::parse(text).expect("must parse")
+        Query::parse(text, &mut Compat::default()).expect("must parse")
     }
 
     fn check_filter(text: &str, expect: Option<&str>) {
@@ -234,7 +243,7 @@ mod tests {
     }
 
     fn reject(text: &str, detail: &str) {
-        let error = Query::parse(text).expect_err("must be refused");
+        let error = Query::parse(text, &mut Compat::default()).expect_err("must be refused");
         assert_eq!((error.kind, error.detail.as_str()), (ErrorKind::InvalidValue, detail));
     }
 
@@ -297,7 +306,7 @@ mod tests {
     fn strict_profile_refuses_bad_page_numbers() {
         let mut compat = Compat::refusing([Tolerance::BadPageNumber]);
         let error = parse("count=ten").count(DEFAULT_PAGE, MAX_PAGE, &mut compat).expect_err("must be refused");
-        assert_eq!(error.detail, "count: startIndex and count take integers");
+        assert_eq!(error.detail, "count: the tolerance `bad-page-number` is off; startIndex and count take integers");
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! Real clients send trailing slashes, double slashes and `/users`; all mean what they should (never a redirect, which
 //! would lose a body).
 
-use crate::error::{ErrorKind, Result, ScimError};
+use crate::compat::{Compat, Tolerance};
+use crate::error::{ErrorKind, Result, ScimError, excerpt};
 use crate::schema::{Registry, ResourceType};
 
 /// What a request is for.
@@ -93,7 +94,29 @@ const ME_ALLOW: &str = "GET, HEAD, PUT, PATCH, DELETE, OPTIONS";
 
 /// The route of a request, or 404, 405, 501. HEAD goes where GET goes (RFC 9110 §9.3.2); no route takes OPTIONS, whose
 /// answer is what its 405 would allow.
-pub fn route<'r>(registry: &'r Registry, method: &str, path: &str) -> Result<Route<'r>> {
+pub fn route<'r>(registry: &'r Registry, method: &str, path: &str, compat: &mut Compat) -> Result<Route<'r>> {
+    let route = find(registry, method, path)?;
+    // What is below /admin is no SCIM, and stays within reach whatever the profile.
+    if !matches!(route, Route::Admin(_)) && !is_canonical(registry, path) {
+        compat.accept(Tolerance::UrlPath, &excerpt(path))?;
+    }
+    Ok(route)
+}
+
+/// Whether the path of a route is written as in RFC 7644 §3.2: single slashes, none at the end, endpoints in their case.
+fn is_canonical(registry: &Registry, path: &str) -> bool {
+    const ENDPOINTS: [&str; 6] = ["ServiceProviderConfig", "ResourceTypes", "Schemas", "Bulk", "Me", SEARCH];
+    if path.is_empty() || path == "/" {
+        return true;
+    }
+    let Some(segments) = path.strip_prefix('/') else { return false };
+    let first = segments.split('/').next().unwrap_or_default();
+    let known = ENDPOINTS.contains(&first)
+        || registry.by_endpoint(first).is_some_and(|ty| ty.endpoint.trim_start_matches('/') == first);
+    known && segments.split('/').all(|segment| !segment.is_empty())
+}
+
+fn find<'r>(registry: &'r Registry, method: &str, path: &str) -> Result<Route<'r>> {
     let segments: Vec<String> = path.split('/').filter(|s| !s.is_empty()).map(decode).collect::<Result<_>>()?;
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     let method = if method == "HEAD" { "GET" } else { method };
@@ -194,7 +217,7 @@ mod tests {
     use crate::schema::REGISTRY;
 
     fn check(method: &str, path: &str, expect: &str) {
-        let found = match route(&REGISTRY, method, path) {
+        let found = match find(&REGISTRY, method, path) {
             Ok(Route::Bulk) => "Bulk".to_owned(),
             Ok(Route::Discovery(discovery)) => format!("{discovery:?}"),
             Ok(Route::Admin(segments)) => format!("admin {segments:?}"),
@@ -232,6 +255,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_written_otherwise_takes_a_tolerance() {
+        let needs = |method, path| {
+            let strict = &mut Compat::refusing([Tolerance::UrlPath]);
+            route(&REGISTRY, method, path, strict).map_err(|error| error.detail).err()
+        };
+        for path in ["", "/", "/Users", "/Users/1", "/Groups/a%20b", "/Schemas/urn:x", "/Me", "/admin/log/", "//Admin"]
+        {
+            assert_eq!(needs("GET", path), None, "{path}");
+        }
+        assert_eq!(needs("POST", "/Users/.search"), None);
+        for path in ["/Users/", "//Users", "/users", "Users", "/Users//1", "/ResourceType/User", "//"] {
+            let detail = needs("GET", path).expect(path);
+            assert!(detail.starts_with(path) && detail.contains("`url-path` is off"), "{detail}");
+        }
+    }
+
+    #[test]
     fn discovery_takes_get_only() {
         check("GET", "/ServiceProviderConfig", "ServiceProviderConfig");
         check("GET", "/Schemas", "Schemas(None)");
@@ -247,7 +287,7 @@ mod tests {
         check("POST", "/", "405");
         check("GET", "/.search", "405");
         check("GET", "/Users/.search", "405");
-        let writes = |method, path| route(&REGISTRY, method, path).unwrap().writes();
+        let writes = |method, path| find(&REGISTRY, method, path).unwrap().writes();
         assert!(!writes("POST", "/.search") && !writes("POST", "/Users/.search") && !writes("GET", "/Me"));
         assert!(writes("PUT", "/Me") && writes("POST", "/Me") && writes("POST", "/Users"));
     }
@@ -264,7 +304,7 @@ mod tests {
 
     #[test]
     fn every_place_tells_its_methods() {
-        let allow = |path| match route(&REGISTRY, "OPTIONS", path).map_err(|error| error.kind) {
+        let allow = |path| match find(&REGISTRY, "OPTIONS", path).map_err(|error| error.kind) {
             Err(ErrorKind::MethodNotAllowed { allow }) => allow,
             other => panic!("{path}: {other:?}"),
         };

@@ -1,9 +1,11 @@
 //! What a tenant has configured. A tenant that has configured nothing costs one read that finds nothing.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::compat::{Compat, Profile, Tolerance};
 use crate::error::{ErrorKind, Result, ScimError};
 use crate::limits;
 use crate::schema::discovery::{Cursor, FEATURES, Features};
@@ -28,14 +30,20 @@ pub struct Settings {
     pub cursor_seconds: u32,
     /// The attribute of User that holds the subject of a principal, for `/Me`; 501 where there is none.
     pub me_attribute: Option<String>,
+    /// Which departures from the RFCs are accepted.
+    pub profile: Profile,
+    /// Single ones of them, accepted or refused whatever the profile says.
+    pub tolerances: BTreeMap<Tolerance, bool>,
 }
 
 /// What a PATCH answers where the client doesn't say (RFC 7644 §3.5.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PatchReply {
-    /// 200 with the resource.
+    /// As the profile's provider expects it.
     #[default]
+    Auto,
+    /// 200 with the resource.
     Resource,
     /// 204 without a body.
     NoContent,
@@ -45,12 +53,14 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             passwords: false,
-            patch_reply: PatchReply::Resource,
+            patch_reply: PatchReply::Auto,
             unique_group_names: false,
             default_page_size: limits::DEFAULT_PAGE,
             max_page_size: limits::MAX_PAGE,
             cursor_seconds: limits::CURSOR_SECONDS,
             me_attribute: None,
+            profile: Profile::Auto,
+            tolerances: BTreeMap::new(),
         }
     }
 }
@@ -59,6 +69,21 @@ impl Settings {
     /// `default_page_size`, but never more than there may be in a page.
     pub fn default_page_size(&self) -> usize {
         self.default_page_size.min(self.max_page_size)
+    }
+
+    /// The start of a request: what its decoding may accept.
+    pub fn compat(&self) -> Compat {
+        self.profile.compat(&self.tolerances)
+    }
+
+    /// Whether a PATCH of a resource that may have members answers 204 without a body; of another one.
+    pub fn patches_quietly(&self, with_members: bool) -> bool {
+        match self.patch_reply {
+            PatchReply::NoContent => true,
+            PatchReply::Resource => false,
+            // Entra ID expects 204 of a group's PATCH, and reads the body of a user's.
+            PatchReply::Auto => self.profile == Profile::Entra && with_members,
+        }
     }
 }
 

@@ -166,7 +166,7 @@ fn state(host: &TestHost, names: &Names) -> (Vec<String>, Vec<String>, Vec<Strin
     // Neither what belongs to requests, nor what is in the order of times.
     let timed =
         |key: &[u8]| matches!(key[0], b'l' | b'k' | b'y' | b'b') || key.starts_with(b"iUser\0meta.lastModified");
-    let kept = host.memory.dump().into_keys().filter(|key| !timed(key));
+    let kept = common::kept(&host).into_keys().filter(|key| !timed(key));
     let mut keys: Vec<String> = kept.map(|key| rename(String::from_utf8_lossy(&key).into_owned())).collect();
     keys.sort();
     (seen, told, keys)
@@ -193,9 +193,9 @@ proptest! {
         let host = TestHost::default();
         bulk(&host, &operations(&before), &[]);
         let operations = operations(&steps);
-        let stored = host.memory.dump();
+        let stored = common::kept(&host);
         let (rehearsed, _) = outcomes(&bulk(&host, &operations, &[("scimwell-dry-run", "true")]));
-        prop_assert_eq!(host.memory.dump(), stored);
+        prop_assert_eq!(common::kept(&host), stored);
         let (real, _) = outcomes(&bulk(&host, &operations, &[]));
         prop_assert_eq!(rehearsed, real);
     }
@@ -205,7 +205,7 @@ proptest! {
         let host = TestHost::default();
         bulk(&host, &operations(&before), &[]);
         let operations = operations(&steps);
-        let stored = host.memory.dump();
+        let stored = common::kept(&host);
         let (expect, _) = outcomes(&bulk(&host, &operations, &[("scimwell-dry-run", "true")]));
         let response = bulk(&host, &operations, &[("prefer", "handling=atomic")]);
         match expect.iter().position(|(status, _)| status.as_str() >= "300") {
@@ -214,7 +214,7 @@ proptest! {
                 let error: Json = serde_json::from_slice(&response.body).unwrap();
                 let place = format!("Operations[{failed}]: ");
                 prop_assert!(error["detail"].as_str().unwrap().starts_with(&place), "{} {}", place, error);
-                prop_assert_eq!(host.memory.dump(), stored);
+                prop_assert_eq!(common::kept(&host), stored);
             }
             None => {
                 prop_assert_eq!(response.status, 200);

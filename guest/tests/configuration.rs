@@ -90,7 +90,7 @@ fn settings_are_replaced_and_merged() {
     let merged = set(&host, "PATCH", "/admin/settings", json!({ "passwords": true, "patchReply": "no-content" }));
     assert_eq!((&merged["passwords"], &merged["patchReply"]), (&json!(true), &json!("no-content")));
     let merged = set(&host, "PATCH", "/admin/settings", json!({ "patchReply": null, "meAttribute": "userName" }));
-    assert_eq!((&merged["passwords"], &merged["patchReply"]), (&json!(true), &json!("resource")));
+    assert_eq!((&merged["passwords"], &merged["patchReply"]), (&json!(true), &json!("auto")));
     let replaced = set(&host, "PUT", "/admin/settings", json!({}));
     assert_eq!(replaced, defaults);
     assert_eq!(set(&host, "GET", "/admin/settings", Json::Null), defaults);

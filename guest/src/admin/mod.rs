@@ -9,6 +9,7 @@
 //! | `/admin/resource-types` | GET |
 //! | `/admin/resource-types/{name}` | GET, PUT, DELETE |
 //! | `/admin/log?after=…&count=…` | GET |
+//! | `/admin/tolerances` | GET, DELETE |
 //! | `/admin/explain?resourceType=…&filter=…&sortBy=…` | GET |
 //! | `/admin/maintenance` | POST |
 
@@ -20,9 +21,11 @@ mod maintenance;
 mod resource_types;
 mod schemas;
 mod settings;
+mod tolerances;
 
 use serde_json::Value;
 
+use crate::compat::Compat;
 use crate::error::{ErrorKind, Result, ScimError};
 use crate::host::Host;
 use crate::http::Response;
@@ -55,6 +58,9 @@ pub fn run<H: Host>(ctx: &mut Context<'_, H>, segments: &[String]) -> Result<Res
         (["resource-types", name], "DELETE") => resource_types::delete(ctx, name),
         (["schemas" | "resource-types", _], _) => Err(not_allowed(method, "GET, HEAD, PUT, DELETE, OPTIONS")),
         (["log"], "GET") => log::page(ctx),
+        (["tolerances"], "GET") => tolerances::report(ctx),
+        (["tolerances"], "DELETE") => tolerances::forget(ctx),
+        (["tolerances"], _) => Err(not_allowed(method, "GET, HEAD, DELETE, OPTIONS")),
         (["maintenance"], "POST") => maintenance::run(ctx),
         (["maintenance"], _) => Err(not_allowed(method, "POST, OPTIONS")),
         (["explain"], "GET") => explain::show(ctx),
@@ -62,13 +68,18 @@ pub fn run<H: Host>(ctx: &mut Context<'_, H>, segments: &[String]) -> Result<Res
         _ => Err(ScimError::new(
             ErrorKind::NotFound,
             "There is nothing here. Below /admin are settings, schemas, schemas/{urn}, resource-types, \
-             resource-types/{name}, log, explain and maintenance.",
+             resource-types/{name}, log, tolerances, explain and maintenance.",
         )),
     }
 }
 
 fn not_allowed(method: &str, allow: &'static str) -> ScimError {
     ScimError::new(ErrorKind::MethodNotAllowed { allow }, format!("{method} is not offered here. Use one of {allow}."))
+}
+
+/// The request's body. No profile holds here: it would shut out whoever is to change it.
+fn body<H: Host>(ctx: &Context<'_, H>) -> Result<Value> {
+    crate::ops::body(ctx.request, &mut Compat::default())
 }
 
 /// The JSON form of something that holds nothing but strings, numbers and lists.

@@ -28,7 +28,7 @@ pub(super) fn show<H: Host>(ctx: &Context<'_, H>, name: &str) -> Result<Response
 
 /// Define a resource type, or the extensions of a built-in one: 201 or 200 with the resource type.
 pub(super) fn put<H: Host>(ctx: &Context<'_, H>, name: &str) -> Result<Response> {
-    let body = ctx.body()?;
+    let body = super::body(ctx)?;
     let (created, registry) = change::publish(ctx, Subject { kind: "ResourceType", id: name }, |configuration| {
         let defined = define::resource_type(name, &body, &configuration.definitions)?;
         let all = &mut configuration.definitions.resource_types;

@@ -36,7 +36,7 @@ pub(super) fn show<H: Host>(ctx: &Context<'_, H>, urn: &str) -> Result<Response>
 
 /// Define a schema, or define it anew: 201 or 200 with the schema. 409 where stored data violates the new one.
 pub(super) fn put<H: Host>(ctx: &Context<'_, H>, urn: &str) -> Result<Response> {
-    let schema = define::schema(urn, &ctx.body()?)?;
+    let schema = define::schema(urn, &super::body(ctx)?)?;
     let created = change::publish(ctx, Subject { kind: "Schema", id: &schema.id }, |configuration| {
         let own = &mut configuration.definitions.schemas;
         let at = own.iter().position(|other| other.id.eq_ignore_ascii_case(urn));

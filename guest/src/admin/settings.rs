@@ -24,7 +24,7 @@ pub(super) fn show<H: Host>(ctx: &Context<'_, H>) -> Result<Response> {
 
 /// What the body leaves out goes back to its default.
 pub(super) fn replace<H: Host>(ctx: &Context<'_, H>) -> Result<Response> {
-    let body = ctx.body()?;
+    let body = super::body(ctx)?;
     store(ctx, |_| merged(&Settings::default(), &body))
 }
 
@@ -34,7 +34,7 @@ pub(super) fn merge<H: Host>(ctx: &Context<'_, H>) -> Result<Response> {
         Some(media_type) if media_type.starts_with("application/merge-patch+json") => {
             crate::validate::parse_json(&ctx.request.body)?
         }
-        _ => ctx.body()?,
+        _ => super::body(ctx)?,
     };
     store(ctx, |current| merged(current, &body))
 }
@@ -64,7 +64,18 @@ fn merged(current: &Settings, body: &Value) -> Result<Settings> {
                 known.collect::<Vec<_>>().join(", ")
             )));
         };
-        all.insert(key.clone(), if value.is_null() { default.clone() } else { value.clone() });
+        let value = match (all.get(key), value) {
+            (_, Value::Null) => default.clone(),
+            // RFC 7396: of an object, what is left out stays and what is null goes.
+            (Some(Value::Object(there)), Value::Object(given)) => {
+                let mut merged = there.clone();
+                merged.extend(given.clone());
+                merged.retain(|_, value| !value.is_null());
+                Value::Object(merged)
+            }
+            (_, value) => value.clone(),
+        };
+        all.insert(key.clone(), value);
         if let Err(error) = serde_json::from_value::<Settings>(Value::Object(all.clone())) {
             return Err(invalid(format!("{key}: {error}")));
         }

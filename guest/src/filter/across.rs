@@ -72,7 +72,7 @@ pub fn check_across<'s>(
         term => match check(term, ty, compat) {
             Ok(checked) => known(checked, ty),
             Err(error) => {
-                if !types.iter().any(|other| check(term, other, &mut compat.clone()).is_ok()) {
+                if !types.iter().any(|other| check(term, other, &mut compat.trial()).is_ok()) {
                     return Err(nowhere(error, types));
                 }
                 match holds_without_value(term) {

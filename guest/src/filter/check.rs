@@ -6,7 +6,7 @@ use std::slice;
 use serde_json::Number;
 
 use super::{AttributePath, Filter, Literal, Operator};
-use crate::compat::{Compat, Tolerance};
+use crate::compat::{Compat, Tolerance, urn};
 use crate::datetime;
 use crate::error::{ErrorKind, Result, ScimError, excerpt};
 use crate::schema::{Attribute, COMMON, Mutability, ResourceType, Returned, Source, Target, Type, fold_case, order};
@@ -109,6 +109,13 @@ pub fn resolve<'s>(
     let sub = path.sub.as_deref();
     if let Some(target) = ty.resolve(path.urn.as_deref(), &path.name, sub) {
         return Ok(target);
+    }
+    if let Some(urn) = &path.urn {
+        let schema =
+            urn::schema(ty, urn, &path.to_string(), compat).map_err(|e| ScimError { kind: kind.clone(), ..e })?;
+        if let Some(target) = schema.and_then(|schema| ty.resolve(Some(&schema.id), &path.name, sub)) {
+            return Ok(target);
+        }
     }
     if path.urn.is_none() && ty.resolve(None, &path.name, None).is_none() {
         let mut found = ty.extensions.iter().filter_map(|e| ty.resolve(Some(&e.schema.id), &path.name, sub));

@@ -1,5 +1,6 @@
 //! Discovery (RFC 7644 §4).
 
+use crate::compat::Compat;
 use crate::error::{ErrorKind, Result, ScimError};
 use crate::host::Host;
 use crate::http::{Request, Response};
@@ -13,7 +14,7 @@ use super::Context;
 /// same whatever tenant the URL names, so that nobody learns which there are.
 pub fn public(request: &Request) -> Option<Response> {
     let path = request.target.split('?').next().unwrap_or_default();
-    match route(&REGISTRY, &request.method, path) {
+    match route(&REGISTRY, &request.method, path, &mut Compat::default()) {
         Ok(Route::Discovery(Discovery::ServiceProviderConfig)) => {
             Some(render::json(200, &discovery::public_service_provider_config(&request.base_url)))
         }

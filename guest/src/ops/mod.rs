@@ -19,11 +19,12 @@ pub mod replace;
 pub mod search;
 mod select;
 mod sort;
+pub mod tolerated;
 mod view;
 
 use serde_json::Value;
 
-use crate::compat::Compat;
+use crate::compat::{Compat, Tolerance};
 use crate::error::{ErrorKind, Result, ScimError};
 use crate::host::{Change, Host, Principal};
 use crate::http::Request;
@@ -60,23 +61,27 @@ pub struct Context<'a, H: Host> {
     pub mode: Mode,
 }
 
-impl<H: Host> Context<'_, H> {
-    /// The JSON body, or why there is none (RFC 7644 §3.1, §8.1).
-    pub(crate) fn body(&self) -> Result<Value> {
-        // Some clients send no media type at all; the body tells.
-        let media_type = self.request.header("content-type").map(|v| v.split(';').next().unwrap_or_default().trim());
-        match media_type {
-            None | Some("") => {}
-            Some(m) if m.eq_ignore_ascii_case(crate::render::MEDIA_TYPE) => {}
-            Some(m) if m.eq_ignore_ascii_case("application/json") => {}
-            Some(other) => {
-                return Err(ScimError::new(
-                    ErrorKind::UnsupportedMediaType,
-                    format!("Content-Type `{other}` is not supported. Send application/scim+json or application/json."),
-                ));
-            }
+/// The JSON body, or why there is none (RFC 7644 §3.1, §8.1).
+pub(crate) fn body(request: &Request, compat: &mut Compat) -> Result<Value> {
+    let media_type = request.header("content-type").map(|v| v.split(';').next().unwrap_or_default().trim());
+    match media_type {
+        Some(m) if m.eq_ignore_ascii_case(crate::render::MEDIA_TYPE) => {}
+        None | Some("") => compat.accept(Tolerance::MediaType, "Content-Type")?,
+        Some(m) if m.eq_ignore_ascii_case("application/json") => compat.accept(Tolerance::MediaType, "Content-Type")?,
+        Some(other) => {
+            return Err(ScimError::new(
+                ErrorKind::UnsupportedMediaType,
+                format!("Content-Type `{other}` is not supported. Send application/scim+json or application/json."),
+            ));
         }
-        validate::parse_json(&self.request.body)
+    }
+    validate::parse_json(&request.body)
+}
+
+impl<H: Host> Context<'_, H> {
+    /// The JSON body.
+    pub(crate) fn body(&mut self) -> Result<Value> {
+        body(self.request, &mut self.compat)
     }
 
     /// What a POST or PUT body says, fit to be stored, and its password apart.

@@ -13,7 +13,6 @@ use crate::schema::{ResourceType, Source};
 use crate::store::log::Operation;
 use crate::store::repo::{self, Loaded};
 use crate::store::{Txn, edges};
-use crate::tenant::PatchReply;
 use crate::{limits, validate};
 
 use super::membership::{self, New};
@@ -40,7 +39,8 @@ pub fn run<H: Host>(ctx: &mut Context<'_, H>, resource_type: &ResourceType, id: 
     let patch = Patch::decode(ctx, resource_type, id, if_match, &body)?;
     let ctx = &*ctx;
     let preferred = Return::of(ctx.request);
-    let shows_members = resource_type.attribute_from(Source::Members).is_some_and(|a| projection.wants(a));
+    let members = resource_type.attribute_from(Source::Members);
+    let shows_members = members.is_some_and(|a| projection.wants(a));
     ctx.transact(|txn| {
         ctx.check_if_none_match(txn, resource_type, id)?;
         let loaded = patch.apply(ctx, txn)?;
@@ -49,7 +49,7 @@ pub fn run<H: Host>(ctx: &mut Context<'_, H>, resource_type: &ResourceType, id: 
             _ if ctx.query.attributes().is_some() => (true, preferred.filter(|p| *p == Return::Representation)),
             Some(Return::Minimal) => (false, preferred),
             Some(Return::Representation) => (true, preferred),
-            None if ctx.tenant.settings.patch_reply == PatchReply::NoContent => (false, None),
+            None if ctx.tenant.settings.patches_quietly(members.is_some()) => (false, None),
             None => (!shows_members || edges::member_count(txn, id)? <= limits::PATCH_REPLY_EDGES, None),
         };
         let mut response = match shown {

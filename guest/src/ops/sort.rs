@@ -74,7 +74,7 @@ impl<'s> Sort<'s> {
     ) -> Result<Option<Self>> {
         match Self::parse(resource_type, sort_by, compat) {
             Ok(sort) => Ok(Some(sort)),
-            Err(error) => match types.iter().any(|other| Sort::parse(other, sort_by, &mut compat.clone()).is_ok()) {
+            Err(error) => match types.iter().any(|other| Sort::parse(other, sort_by, &mut compat.trial()).is_ok()) {
                 true => Ok(None),
                 false => Err(filter::nowhere(error, types)),
             },

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{EdgeEdit, Operation, Place, Verb};
-use crate::compat::{Compat, Tolerance};
+use crate::compat::{Compat, Tolerance, urn};
 use crate::error::{ErrorKind, Result, ScimError, excerpt};
 use crate::filter::{self, Filter, Literal, Operator, Path};
 use crate::resource::Object;
@@ -88,7 +88,10 @@ fn read<'s>(
     match member(operation, "path") {
         // A client that always writes the key means no path by null and "".
         None | Some(Value::Null) => root(head, value, out, compat),
-        Some(Value::String(path)) if path.trim().is_empty() => root(head, value, out, compat),
+        Some(Value::String(path)) if path.trim().is_empty() => {
+            compat.accept(Tolerance::EmptyString, &head.at("path"))?;
+            root(head, value, out, compat)
+        }
         Some(Value::String(path)) => at_path(head, path.trim(), value, out, compat),
         Some(_) => Err(ScimError::new(
             ErrorKind::InvalidPath,
@@ -130,11 +133,18 @@ fn root<'s>(head: Head<'s>, value: Option<&Value>, out: &mut Vec<Operation<'s>>,
             format!("{}: missing; remove needs a path that names what to remove", head.at("path")),
         ));
     }
-    let Some(Value::Object(attributes)) = value else {
-        return Err(ScimError::new(
-            ErrorKind::InvalidValue,
-            format!("{}: without a path, expected an object of attributes and their values", head.at("value")),
-        ));
+    let attributes = match value {
+        Some(Value::Object(attributes)) => attributes,
+        Some(Value::Array(values)) if let [Value::Object(attributes)] = values.as_slice() => {
+            compat.accept(Tolerance::ArrayForSingle, &head.at("value"))?;
+            attributes
+        }
+        _ => {
+            return Err(ScimError::new(
+                ErrorKind::InvalidValue,
+                format!("{}: without a path, expected an object of attributes and their values", head.at("value")),
+            ));
+        }
     };
     attributes.iter().try_for_each(|(key, value)| keyed(head, None, key, value, out, compat))
 }
@@ -155,9 +165,9 @@ fn keyed<'s>(
     };
     if schema.is_none() {
         if key.eq_ignore_ascii_case("schemas") {
-            return Ok(());
+            return echoed(&place, compat);
         }
-        if let Some(schema) = head.ty.schemas().find(|schema| schema.id.eq_ignore_ascii_case(key)) {
+        if let Some(schema) = urn::schema(head.ty, key, &place, compat)? {
             return under_urn(head, schema, Some(value), &place, out, compat);
         }
     }
@@ -172,9 +182,14 @@ fn keyed<'s>(
         return compat.accept(Tolerance::Unknown, &place);
     };
     if read_only(target, &path) {
-        return Ok(());
+        return echoed(&place, compat);
     }
     change(&Change { head, path: &path, target, value: Some(value), place: &place }, out, compat)
+}
+
+/// Pass over what a client sends back as it has got it.
+fn echoed(place: &str, compat: &mut Compat) -> Result<()> {
+    compat.accept(Tolerance::ReadOnlyEcho, place).map_err(|error| ScimError { kind: ErrorKind::Mutability, ..error })
 }
 
 /// The attributes of one schema, as an object. A null unsets an extension; it adds nothing.
@@ -213,7 +228,7 @@ fn at_path<'s>(
     compat: &mut Compat,
 ) -> Result<()> {
     let place = head.at("path");
-    if let Some(schema) = head.ty.schemas().find(|schema| schema.id.eq_ignore_ascii_case(text)) {
+    if let Some(schema) = urn::schema(head.ty, text, &place, compat)? {
         return match head.verb {
             Verb::Remove if std::ptr::eq(schema, &raw const head.ty.schema) => root(head, None, out, compat),
             Verb::Remove => {
@@ -225,7 +240,7 @@ fn at_path<'s>(
     }
     // `schemas` follows from what the resource holds: nothing to do, and nothing that could be taken away.
     if text.eq_ignore_ascii_case("schemas") && head.verb != Verb::Remove {
-        return Ok(());
+        return echoed(&place, compat);
     }
     let path = filter::parse_path(text, compat).map_err(|error| ScimError {
         // The parser's detail begins with `path:` already.

@@ -22,11 +22,14 @@
 //! | `q` | the key that authenticates cursors: 32 random bytes |
 //! | `z` | the tenant's configuration |
 //! | `zv` | its version: 8 bytes, little-endian; every write checks it |
+//! | `w` digest tolerance 0 outcome | a tolerance that a client has needed (see `sightings`); the digest is its subject's |
 //! | `l` sequence | the log (see `log`) |
 //!
 //! Ids never hold a NUL byte and type and attribute names are schema names, so the separators are unambiguous.
 
 use std::ops::Bound;
+
+use sha2::{Digest as _, Sha256};
 
 use crate::limits;
 use crate::resource::Timestamp;
@@ -329,6 +332,21 @@ pub fn log_after(sequence: u64) -> KeyRange {
 /// The sequence number of a log record's key.
 pub fn log_sequence(key: &[u8]) -> u64 {
     key.get(1..).and_then(|tail| tail.try_into().ok()).map_or(0, u64::from_be_bytes)
+}
+
+/// A tolerance that a client has needed, accepted or refused.
+pub fn sighting(subject: &str, tolerance: &str, refused: bool) -> Key {
+    // A digest, since nothing bounds a subject's length but its host.
+    let digest: Digest = Sha256::digest(subject).into();
+    let outcome: &[u8] = if refused { b"refused" } else { b"accepted" };
+    let mut key = join(b'w', &[&digest]);
+    key.extend_from_slice(&join(b'-', &[tolerance.as_bytes(), outcome])[1..]);
+    key
+}
+
+/// All of those.
+pub fn sightings() -> KeyRange {
+    below(vec![b'w'])
 }
 
 /// The id at the end of a document, index, member or membership key: what follows the last separator.

@@ -9,6 +9,7 @@ pub mod keys;
 pub mod log;
 pub mod memory;
 pub mod repo;
+pub mod sightings;
 pub mod sweep;
 mod txn;
 

@@ -7,7 +7,7 @@ use serde_json::map::Entry;
 
 use super::place::Place;
 use super::value::{unknown, value_at};
-use crate::compat::{Compat, Tolerance};
+use crate::compat::{Compat, Tolerance, urn};
 use crate::error::{ErrorKind, Result, ScimError};
 use crate::resource::Object;
 use crate::schema::{self, Attribute, COMMON, Mutability, ResourceType, Schema, Source};
@@ -197,6 +197,14 @@ fn read_key<'s>(ty: &'s ResourceType, key: &str, compat: &mut Compat) -> Result<
         compat.accept(Tolerance::DottedKey, key)?;
         return Ok(Key::Attribute(extension, attribute, sub));
     }
+    if let Some((successors, name)) = urn::split_legacy(key) {
+        let Some(schema) = ty.schemas().find(|schema| successors.contains(&schema.id.as_ref())) else {
+            return Ok(Key::Unknown);
+        };
+        compat.accept(Tolerance::LegacyUrn, key)?;
+        let current = name.map_or_else(|| schema.id.to_string(), |name| format!("{}:{name}", schema.id));
+        return read_key(ty, &current, compat);
+    }
     if let Some((attribute, sub)) = attribute_and_sub(key, |name| core(ty, name)) {
         compat.accept(Tolerance::DottedKey, key)?;
         return Ok(Key::Attribute(None, attribute, sub));
@@ -321,10 +329,10 @@ fn check_schemas(ty: &ResourceType, schemas: Option<Value>, compat: &mut Compat)
     let mut core = false;
     for (index, urn) in urns.iter().enumerate() {
         let Value::String(urn) = urn else { return Err(not_urns()) };
-        if urn.eq_ignore_ascii_case(&ty.schema.id) {
-            core = true;
-        } else if ty.extension(urn).is_none() {
-            compat.accept(Tolerance::Unknown, &format!("schemas[{index}]"))?;
+        let place = format!("schemas[{index}]");
+        match urn::schema(ty, urn, &place, compat)? {
+            Some(schema) => core |= schema.id == ty.schema.id,
+            None => compat.accept(Tolerance::Unknown, &place)?,
         }
     }
     if core { Ok(()) } else { compat.accept(Tolerance::MissingSchemas, "schemas") }

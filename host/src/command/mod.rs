@@ -1,4 +1,4 @@
-//! `scimwell tenant | token | schema | explain | export | import | backup | restore`: administration from the command line.
+//! `scimwell tenant | token | schema | explain | log | export | import | backup | restore`: administration from the command line.
 //!
 //! Each command is a few requests to the routes below `/admin`, written once: `target` has them answered by this process
 //! on local data, or by a running server over HTTP. So both do the same, check the same and say the same.
@@ -7,6 +7,7 @@ mod client;
 mod data;
 mod error;
 mod explain;
+mod log;
 mod options;
 mod output;
 mod schema;
@@ -16,7 +17,7 @@ mod token;
 
 pub use self::data::{BackupOptions, ExportOptions, Format, ImportOptions, OnConflict, RestoreOptions};
 pub use self::error::{CommandError, Exit};
-pub use self::options::{ExplainOptions, Place, SchemaCommand, TenantCommand, TokenCommand};
+pub use self::options::{ExplainOptions, LogOptions, Place, SchemaCommand, TenantCommand, TokenCommand};
 
 pub(crate) use self::client::connector;
 use self::output::Output;
@@ -48,6 +49,9 @@ pub fn run(command: Administration) -> Result<(), CommandError> {
             }
             Administration::Explain { options, tenant, place } => {
                 explain::run(options, &tenant, &Target::open(&place, false).await?, place.output()).await
+            }
+            Administration::Log { options, tenant, place } => {
+                log::run(options, &tenant, &Target::open(&place, false).await?, place.output()).await
             }
             Administration::Export { options, place } => data::export(options, &place, place.output()).await,
             Administration::Import { options, place } => data::import(options, &place, place.output()).await,

@@ -111,6 +111,23 @@ pub enum SchemaCommand {
     },
 }
 
+/// `scimwell log …`
+#[derive(Args, Clone, Debug)]
+pub struct LogOptions {
+    /// Only records after the one with this number.
+    #[arg(long, value_name = "SEQUENCE", default_value_t = 0)]
+    pub after: u64,
+    /// How many records at most; all unless given.
+    #[arg(long, value_name = "NUMBER")]
+    pub count: Option<u64>,
+    /// Go on with new records as they come; of a running server.
+    #[arg(long, requires = "server")]
+    pub follow: bool,
+    /// Sum up which departures from the standard each client needed, instead.
+    #[arg(long, conflicts_with_all = ["after", "count", "follow"])]
+    pub tolerances: bool,
+}
+
 /// `scimwell explain …`
 #[derive(Args, Clone, Debug)]
 pub struct ExplainOptions {

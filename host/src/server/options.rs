@@ -8,8 +8,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::check::CheckOptions;
 use crate::command::{
-    BackupOptions, ExplainOptions, ExportOptions, ImportOptions, Place, RestoreOptions, SchemaCommand, TenantCommand,
-    TokenCommand,
+    BackupOptions, ExplainOptions, ExportOptions, ImportOptions, LogOptions, Place, RestoreOptions, SchemaCommand,
+    TenantCommand, TokenCommand,
 };
 
 /// A SCIM 2.0 service provider: identity providers provision users and groups into it.
@@ -50,6 +50,18 @@ pub enum Administration {
         /// What to do.
         #[command(subcommand)]
         command: TokenCommand,
+        /// Where, and how to answer.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Show a tenant's change log, or what its clients were tolerated for.
+    Log {
+        /// Which records.
+        #[command(flatten)]
+        options: LogOptions,
+        /// The tenant.
+        #[arg(long, value_name = "NAME", default_value = crate::tenants::DEFAULT)]
+        tenant: String,
         /// Where, and how to answer.
         #[command(flatten)]
         place: Place,
@@ -118,6 +130,7 @@ impl Command {
                 Administration::Tenant { place, .. }
                 | Administration::Token { place, .. }
                 | Administration::Explain { place, .. }
+                | Administration::Log { place, .. }
                 | Administration::Schema { place, .. }
                 | Administration::Export { place, .. }
                 | Administration::Import { place, .. }

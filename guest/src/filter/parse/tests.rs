@@ -120,7 +120,8 @@ fn unquoted_literals_are_tolerated_and_counted() {
     assert_eq!(error.kind, ErrorKind::InvalidFilter);
     assert_eq!(
         error.detail,
-        r#"filter: at character 13: a string in a filter needs double quotes: userName eq "john""#
+        "filter: at character 13: the tolerance `unquoted-literal` is off; a string in a filter needs double quotes: \
+         userName eq \"john\""
     );
 }
 

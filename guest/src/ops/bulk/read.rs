@@ -77,8 +77,10 @@ impl<'t> Bulk<'t> {
             ));
         }
         let registry: &'t Registry = &ctx.tenant.registry;
-        let mut drafts: Vec<Draft<'t>> =
-            listed.into_iter().map(|operation| Draft::read(operation, registry, &ctx.compat)).collect();
+        let mut drafts = Vec::with_capacity(listed.len());
+        for (index, operation) in listed.into_iter().enumerate() {
+            drafts.push(Draft::read(operation, registry, ctx.compat.within(&format!("Operations[{index}]."))));
+        }
         refuse_repeated(&mut drafts);
         let (created, mut ids) = assign(ctx, &drafts);
         let mut operations = Vec::with_capacity(drafts.len());
@@ -149,13 +151,12 @@ fn assign<H: Host>(ctx: &Context<'_, H>, drafts: &[Draft<'_>]) -> (Created, BTre
 }
 
 impl<'t> Draft<'t> {
-    fn read(operation: Value, registry: &'t Registry, compat: &Compat) -> Self {
+    fn read(operation: Value, registry: &'t Registry, mut compat: Compat) -> Self {
         let Value::Object(mut operation) = operation else {
             let error = syntax("expected an object with `method` and `path`");
             return Self { method: String::new(), bulk_id: None, named: None, head: Err(error) };
         };
         let named = named(&operation, registry);
-        let mut compat = compat.clone();
         let (method, bulk_id) = (take(&mut operation, "method"), take(&mut operation, "bulkId"));
         let sent = method.as_ref().and_then(Value::as_str).unwrap_or_default();
         let known = METHODS.into_iter().find(|known| known.eq_ignore_ascii_case(sent.trim()));
@@ -186,7 +187,7 @@ impl<'t> Draft<'t> {
 
 fn named<'t>(operation: &Object, registry: &'t Registry) -> Option<(&'t ResourceType, String)> {
     let (_, path) = operation.iter().find(|(key, _)| key.eq_ignore_ascii_case("path"))?;
-    match route::route(registry, "DELETE", path.as_str()?.trim()) {
+    match route::route(registry, "DELETE", path.as_str()?.trim(), &mut Compat::default()) {
         Ok(Route::Resources(resource_type, route::Action::Delete(id))) if !is_reference(&id) => {
             Some((resource_type, id))
         }
@@ -224,13 +225,13 @@ fn check_bulk_id(sent: Option<&Value>, method: &str) -> Result<()> {
 }
 
 impl<'t> Head<'t> {
-    fn read(method: &str, mut operation: Object, registry: &'t Registry, compat: Compat) -> Result<Self> {
+    fn read(method: &str, mut operation: Object, registry: &'t Registry, mut compat: Compat) -> Result<Self> {
         let path = match take(&mut operation, "path") {
             Some(Value::String(path)) => path,
             Some(_) => return Err(syntax("path: expected a string such as \"/Users\"")),
             None => return Err(syntax("path: missing; it names the endpoint: \"/Users\"")),
         };
-        let (resource_type, action) = match route::route(registry, method, path.trim()) {
+        let (resource_type, action) = match route::route(registry, method, path.trim(), &mut compat) {
             Ok(Route::Resources(resource_type, action)) => (resource_type, action),
             Ok(_) => {
                 return Err(invalid(&format!(
@@ -284,7 +285,7 @@ impl<'t> Head<'t> {
     /// As the operation alone would be decoded.
     fn decode<H: Host>(self, ctx: &mut Context<'t, H>, id: String) -> Result<Action<'t>> {
         let Self { resource_type, action, version, data, compat } = self;
-        let envelope = std::mem::replace(&mut ctx.compat, compat);
+        let envelope = std::mem::replace(&mut ctx.compat, compat.within("data."));
         let data = data.unwrap_or_default();
         let decoded = match action {
             route::Action::Create => Create::decode(ctx, resource_type, id, data).map(Action::Create),

@@ -190,7 +190,7 @@ fn strict_profile_says_what_was_meant() {
         let error = run("User", with_schemas(&sent), &mut compat).expect_err("must be refused");
         assert_eq!((error.kind, error.detail.as_str()), (ErrorKind::InvalidValue, detail));
     };
-    let unknown = "the schema has no such attribute; GET /Schemas lists what there is";
+    let unknown = "the tolerance `unknown` is off; the schema has no such attribute; GET /Schemas lists what there is";
     refuse(json!({"usrName": "a"}), &format!("usrName: {unknown}; did you mean `userName`?"));
     refuse(json!({"zzzzzz": "a"}), &format!("zzzzzz: {unknown}"));
     refuse(
@@ -267,13 +267,17 @@ fn schemas() {
     assert_eq!(used(json!([USER])), []);
     assert_eq!(used(json!([ENTERPRISE, USER.to_lowercase()])), []);
     assert_eq!(used(json!(USER)), [Tolerance::SingleForArray]);
-    assert_eq!(used(json!(["urn:scim:schemas:core:1.0"])), [Tolerance::Unknown, Tolerance::MissingSchemas]);
+    assert_eq!(used(json!(["urn:scim:schemas:core:1.0"])), [Tolerance::LegacyUrn]);
+    assert_eq!(used(json!(["urn:other"])), [Tolerance::Unknown, Tolerance::MissingSchemas]);
     assert_eq!(used(json!([])), [Tolerance::MissingSchemas]);
     assert_eq!(used(json!(null)), [Tolerance::MissingSchemas]);
     reject(json!({"schemas": [5]}), ErrorKind::InvalidValue, "schemas: expected an array of schema URNs in strings");
     let mut strict = Compat::refusing([Tolerance::MissingSchemas]);
     let error = run("User", json!({"userName": "a"}), &mut strict).expect_err("must be refused");
-    assert_eq!(error.detail, "schemas: `schemas` must list the message's URN");
+    assert_eq!(
+        error.detail,
+        "schemas: the tolerance `missing-schemas` is off; `schemas` must list the URN of the message, or of the resource's schema"
+    );
 }
 
 #[test]

@@ -211,7 +211,8 @@ fn unknown_sub_attributes_are_left_out() {
     let error = value(user("name"), json!({"givnName": "B"}), "name", &mut strict).expect_err("must be refused");
     assert_eq!(
         error.detail,
-        "name.givnName: the schema has no such attribute; GET /Schemas lists what there is; did you mean `givenName`?"
+        "name.givnName: the tolerance `unknown` is off; the schema has no such attribute; GET /Schemas lists what there is; \
+         did you mean `givenName`?"
     );
 }
 
@@ -246,7 +247,9 @@ fn strict_profile_refuses_each_shape() {
     let refuse = |tolerance, name: &str, sent| {
         let mut compat = Compat::refusing([tolerance]);
         let error = value(user(name), sent, name, &mut compat).expect_err("must be refused");
-        assert_eq!((error.kind, error.detail), (ErrorKind::InvalidValue, format!("{name}: {}", tolerance.describe())));
+        let item = tolerance.item();
+        let detail = format!("{name}: the tolerance `{}` is off; {}", item.id, item.correct);
+        assert_eq!((error.kind, error.detail), (ErrorKind::InvalidValue, detail));
     };
     refuse(Tolerance::BooleanString, "active", json!("true"));
     refuse(Tolerance::EmptyString, "title", json!(""));

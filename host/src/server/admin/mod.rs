@@ -115,8 +115,8 @@ impl Admin {
 fn configuration(path: &str) -> Option<(&str, String)> {
     let (tenant, rest) = path.strip_prefix("/tenants/")?.split_once('/')?;
     let first = rest.split('/').next().unwrap_or_default();
-    (tenants::is_valid(tenant) && matches!(first, "settings" | "schemas" | "resource-types" | "log" | "explain"))
-        .then(|| (tenant, format!("{BASE}/{rest}")))
+    let known = matches!(first, "settings" | "schemas" | "resource-types" | "log" | "tolerances" | "explain");
+    (tenants::is_valid(tenant) && known).then(|| (tenant, format!("{BASE}/{rest}")))
 }
 
 /// Whom the component is to take the caller for: the same subject, as an administrator of that tenant.

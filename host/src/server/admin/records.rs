@@ -48,8 +48,8 @@ pub(crate) async fn records(storage: &dyn Storage, caller: &Principal, call: &Ca
         _ => Err(Response::error(
             404,
             "There is no such path. The administration is at /admin/tenants, /admin/tenants/{name}, \
-             /admin/tenants/{name}/settings, …/schemas, …/resource-types, …/log, …/explain, /admin/tokens, \
-             /admin/tokens/{id} and /admin/backup.",
+             /admin/tenants/{name}/settings, …/schemas, …/resource-types, …/log, …/tolerances, …/explain, \
+             /admin/tokens, /admin/tokens/{id} and /admin/backup.",
         )),
     };
     answered.unwrap_or_else(|refusal| refusal)
