@@ -140,13 +140,16 @@ async fn plan(
 fn meet(
     import: &Import,
     batch: &mut Batch,
-    draft: Draft,
+    mut draft: Draft,
     Found { id, ours }: Found,
     error: Option<Value>,
 ) -> Option<Operation> {
     match import.on_conflict {
         OnConflict::Update => Some(Operation::new(draft, Some(id), ours, &import.shapes.0)),
         OnConflict::Skip | OnConflict::Fail if ours => {
+            // What it refers to may have been unknown when it was made, before the import was cut off, and be known now.
+            let references = &import.shapes.0[draft.shape].references;
+            draft.waits = references.iter().any(|reference| draft.record.referred(reference).is_some());
             done(import, batch, &draft, &id, true);
             None
         }
