@@ -286,7 +286,10 @@ fn data_in_use() {
 
 #[test]
 fn unusable_options() {
-    check_refusal(&["--storage", "postgres://h/db"], &["--storage", "the user is missing", "postgres://user:password@host"]);
+    check_refusal(
+        &["--storage", "postgres://h/db"],
+        &["--storage", "the user is missing", "postgres://user:password@host"],
+    );
     check_refusal(&["--base-url", "example.com"], &["--base-url", "https://"]);
     check_refusal(&["--tls-cert", "none.pem", "--tls-key", "none.pem"], &["--tls-cert", "none.pem"]);
 }
