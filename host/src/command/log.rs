@@ -1,5 +1,6 @@
 //! `scimwell log`: a tenant's change log, and the report of what was tolerated.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -83,7 +84,7 @@ fn report_text(report: &Value) -> String {
     }
     for client in clients {
         let tolerances = list(&client["tolerances"]);
-        text.push_str(&format!("\n{}  {}\n", shown(&client["subject"]), shown(&client["userAgents"])));
+        _ = writeln!(text, "\n{}  {}", shown(&client["subject"]), shown(&client["userAgents"]));
         let rows: Vec<_> = tolerances
             .iter()
             .map(|row| {
@@ -94,11 +95,11 @@ fn report_text(report: &Value) -> String {
             .collect();
         text.push_str(&table(["TOLERANCE", "OUTCOME", "CHANGES", "LAST"], &rows));
         for row in &tolerances {
-            text.push_str(&format!("  {}: {} ({})\n", shown(&row["id"]), shown(&row["correct"]), shown(&row["rfc"])));
+            _ = writeln!(text, "  {}: {} ({})", shown(&row["id"]), shown(&row["correct"]), shown(&row["rfc"]));
             for example in list(&row["examples"]) {
                 let [method, path, place] = ["method", "path", "place"].map(|key| shown(&example[key]));
                 let sent = example["sent"].as_str().map_or_else(String::new, |sent| format!(" = {sent}"));
-                text.push_str(&format!("    {method} {path}  {place}{sent}\n"));
+                _ = writeln!(text, "    {method} {path}  {place}{sent}");
             }
         }
     }
