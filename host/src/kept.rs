@@ -1,7 +1,7 @@
 //! Instances kept from one request of a tenant to its next.
 //!
-//! Where they are kept (`Config::kept_instances`), what must not be lost is that no state of one tenant reaches another's
-//! request. So an instance serves one tenant in all its life: it is looked for by the client's
+//! A fresh instance for each request costs more than a read does. What must not be lost with it is that no state of one
+//! tenant reaches another's request. So an instance serves one tenant in all its life: it is looked for by the client's
 //! credentials, which only guess the tenant, and where `authenticate` then grants another one, the call ends there and a
 //! fresh instance takes the request (`instance::OtherTenant`). Between two requests it holds no grant.
 
