@@ -192,8 +192,8 @@ pub const ITEMS: [Item; 23] = [
     Item {
         tolerance: Tolerance::Unknown,
         id: "unknown",
-        accepts: "an attribute or schema that the server does not know",
-        read_as: "nothing: it is passed over",
+        accepts: "an attribute or schema that the server does not know, as a key or as the `path` of a PATCH operation",
+        read_as: "nothing: it is passed over, and the rest is done",
         correct: "the schema has no such attribute; GET /Schemas lists what there is",
         rfc: "RFC 7643 §3",
         sent_by: &[Okta, Entra, OneLogin, Ping, JumpCloud, Google],
