@@ -16,6 +16,7 @@ mod precondition;
 mod preference;
 pub mod read;
 pub mod replace;
+mod reprovision;
 pub mod search;
 mod select;
 mod sort;
@@ -141,6 +142,7 @@ impl<H: Host> Context<'_, H> {
             operation,
             tolerances: compat.used().collect(),
             password_changed: false,
+            reprovisioned: None,
         }
     }
 

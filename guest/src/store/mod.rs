@@ -5,12 +5,14 @@
 pub mod answers;
 pub mod census;
 pub mod edges;
+pub mod identity;
 pub mod keys;
 pub mod log;
 pub mod memory;
 pub mod repo;
 pub mod sightings;
 pub mod sweep;
+pub mod tombstones;
 mod txn;
 
 pub use txn::{Mode, Read, Txn, failure, transact};
