@@ -102,7 +102,7 @@ fn whoever_was_deactivated_becomes_what_the_post_says() {
         assert_eq!(user["meta"]["created"], before["meta"]["created"]);
         assert_eq!((&user["active"], &user["userName"]), (&json!(true), &json!(renamed)));
         assert_eq!((&user["title"], &user["nickName"]), (&Json::Null, again.get("nickName").unwrap_or(&Json::Null)));
-        assert_eq!(values(&user, "groups"), [staff.clone()]);
+        assert_eq!(values(&user, "groups"), std::slice::from_ref(&staff));
         assert_eq!(user, ok(&host, "GET", &format!("/Users/{id}"), None));
         assert_eq!((total(&host, "active%20eq%20true"), total(&host, "active%20eq%20false")), (json!(1), json!(0)));
         assert_eq!(total(&host, &format!("userName%20eq%20%22{renamed}%22")), json!(1));
