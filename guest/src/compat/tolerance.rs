@@ -276,7 +276,7 @@ pub const ITEMS: [Item; 23] = [
         read_as: "a space, as in forms; a plus itself is %2B",
         correct: "write a space as %20, and a plus as %2B",
         rfc: "RFC 7644 §3.4.2.2, RFC 3986 §2.1",
-        sent_by: &[Entra, Google],
+        sent_by: &[Entra, OneLogin, Ping, Google],
         others: "clients in Java and .NET",
     },
     Item {
