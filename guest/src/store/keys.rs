@@ -13,8 +13,8 @@
 //! | `c` id | counter: members of this resource |
 //! | `t` id | when its members last changed: milliseconds, 8 bytes, little-endian |
 //! | `x` id | nothing: a deleted resource whose edges are still to be swept |
+//! | `x` FF time id | nothing: the tombstone of a deleted resource, in the order of time (8 bytes, big-endian) |
 //! | `y` time digest | nothing: an answer kept for an `Idempotency-Key`, in the order of time (8 bytes, big-endian) |
-//! | `y` FF time id | nothing: the tombstone of a deleted resource, in the order of time; no time of an answer begins so |
 //! | `o` id | such a tombstone (see `tombstones`) |
 //! | `j` digest | id: the deleted resource that had a value which a POST may find it by |
 //! | `k` digest | such an answer (see `answers`) |
@@ -216,10 +216,10 @@ pub fn gone(id: &str) -> Key {
 
 /// All of those.
 pub fn all_gone() -> KeyRange {
-    below(vec![b'x'])
+    KeyRange { start: vec![b'x'], end: TOMBSTONES.to_vec() }
 }
 
-/// All that maintenance is to remove, what can go at once first: deleted resources, then kept answers by age, then tombstones
+/// All that maintenance is to remove, what can go at once first: deleted resources, then tombstones by age, then kept answers
 /// by age.
 pub fn to_sweep() -> KeyRange {
     KeyRange { start: vec![b'x'], end: vec![b'y' + 1] }
@@ -255,7 +255,7 @@ pub fn answers_before(time: Timestamp) -> KeyRange {
 /// The name in an [`answer_time`] key; `None` for any other key.
 pub fn answer_name(key: &[u8]) -> Option<Digest> {
     match key {
-        [b'y', rest @ ..] if key.get(1) != TOMBSTONES.get(1) => rest.get(size_of::<Timestamp>()..)?.try_into().ok(),
+        [b'y', rest @ ..] => rest.get(size_of::<Timestamp>()..)?.try_into().ok(),
         _ => None,
     }
 }
@@ -283,7 +283,8 @@ pub fn tombstone_id(key: &[u8]) -> Option<(Timestamp, &str)> {
     Some((Timestamp::from_be_bytes(*time), std::str::from_utf8(id).ok()?))
 }
 
-const TOMBSTONES: [u8; 2] = [b'y', 0xFF];
+// After all ids, which are ASCII.
+const TOMBSTONES: [u8; 2] = [b'x', 0xFF];
 
 fn tombstones_at(time: Timestamp) -> Key {
     let mut key = TOMBSTONES.to_vec();
@@ -519,11 +520,12 @@ mod tests {
         // The id of a tombstone may be as long as a digest.
         let id = "i".repeat(32);
         let (first, second) = (tombstone_time(255, &id), tombstone_time(256, "a"));
-        assert!(new < first && first < second && within(&to_sweep(), &first));
+        assert!(gone("~") < first && first < second && second < old && within(&to_sweep(), &first));
+        assert!(within(&all_gone(), &gone("~")) && !within(&all_gone(), &first));
         assert!(within(&tombstones_before(256), &first) && !within(&tombstones_before(256), &second));
-        assert!(!within(&tombstones_before(u64::MAX), &new) && !within(&answers_before(1 << 55), &first));
+        assert!(!within(&tombstones_before(u64::MAX), &old) && !within(&tombstones_before(256), &gone("~")));
         assert_eq!((answer_name(&first), tombstone_id(&first)), (None, Some((255, id.as_str()))));
-        assert_eq!((tombstone_id(&new), tombstone_id(&gone("7"))), (None, None));
+        assert_eq!((tombstone_id(&old), tombstone_id(&gone("7"))), (None, None));
     }
 
     #[test]

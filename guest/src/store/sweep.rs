@@ -14,12 +14,14 @@ use super::{Mode, Read, Store, answers, counter, edges, keys, tombstones, transa
 pub fn step<S: Store>(store: &S, now: Timestamp, deletions_since: Timestamp) -> Result<bool> {
     // One look tells of all, since every write pays for it.
     let Some(entry) = store.entries(&keys::to_sweep(), true, 1)?.pop() else { return Ok(false) };
-    if let Some((time, _)) = keys::tombstone_id(&entry.key) {
-        return if time < deletions_since { tombstones::sweep(store, deletions_since) } else { Ok(false) };
+    match keys::tombstone_id(&entry.key) {
+        Some((time, _)) if time < deletions_since => return tombstones::sweep(store, deletions_since),
+        // Behind tombstones that are to be kept there may be answers that are not. Only tenants that want tombstones pay.
+        Some(_) => return answers::sweep(store, now),
+        None => {}
     }
     match keys::answer_name(&entry.key) {
-        // Behind answers that are to be kept there may be tombstones that are not.
-        Some(_) => Ok(answers::sweep(store, now)? || tombstones::sweep(store, deletions_since)?),
+        Some(_) => answers::sweep(store, now),
         None => edges(store, &keys::last_part(&entry.key)),
     }
 }
