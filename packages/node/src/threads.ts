@@ -1,0 +1,119 @@
+// The workers: each answers one request at a time, and one that does not answer in time is ended.
+
+import { MessageChannel, Worker } from 'node:worker_threads';
+
+import type { Answer, Call, Done, Job, Start } from './messages.js';
+
+/** Answers what the component calls while it works on a job. */
+export type Answerer = (call: Call) => Promise<Answer>;
+
+/** Why there is no answer. */
+export class TimedOut extends Error {
+  /** `pending`: the import that the component was waiting for. */
+  constructor(readonly pending: string | undefined) {
+    super(pending === undefined ? 'the request took too long' : `${pending} has not answered in time`);
+  }
+}
+
+interface Thread {
+  worker: Worker;
+  /** Who is told how the thread's job went. */
+  end: ((done: Done) => void) | undefined;
+  answer: Answerer | undefined;
+  pending: string | undefined;
+}
+
+/** A fixed number of threads. */
+export class Threads {
+  readonly #most: number;
+  readonly #modules: Promise<Record<string, WebAssembly.Module>>;
+  readonly #idle: Thread[] = [];
+  readonly #waiting: Array<() => void> = [];
+  #busy = 0;
+  #closed = false;
+
+  constructor(most: number, modules: Promise<Record<string, WebAssembly.Module>>) {
+    this.#most = most;
+    this.#modules = modules;
+    // Whoever sends the first request is told.
+    modules.catch(() => {});
+  }
+
+  /** Runs a job on a thread until a moment of `performance.now()`. Throws {@link TimedOut}. */
+  async run(job: Job, deadline: number, answer: Answerer): Promise<Done> {
+    await this.#turn(deadline);
+    let thread: Thread | undefined;
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      const taken = (thread = this.#idle.pop() ?? start(await this.#modules));
+      const done = await new Promise<Done>((resolve, reject) => {
+        timer = setTimeout(() => reject(new TimedOut(taken.pending)), deadline - performance.now());
+        taken.end = resolve;
+        taken.answer = answer;
+        taken.worker.postMessage(job);
+      });
+      taken.end = taken.answer = taken.pending = undefined;
+      if ('trap' in done || this.#closed) void taken.worker.terminate();
+      else this.#idle.push(taken);
+      return done;
+    } catch (error) {
+      if (thread !== undefined) {
+        thread.end = thread.answer = undefined;
+        void thread.worker.terminate();
+      }
+      throw error;
+    } finally {
+      clearTimeout(timer);
+      this.#busy -= 1;
+      this.#waiting.shift()?.();
+    }
+  }
+
+  /** Ends the threads; requests that are under way are finished. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.all(this.#idle.splice(0).map((thread) => thread.worker.terminate()));
+  }
+
+  /** Waits until fewer than the most threads are busy. */
+  async #turn(deadline: number): Promise<void> {
+    while (this.#busy >= this.#most) {
+      await new Promise<void>((resolve, reject) => {
+        const next = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+        const timer = setTimeout(() => {
+          this.#waiting.splice(this.#waiting.indexOf(next), 1);
+          reject(new TimedOut(undefined));
+        }, deadline - performance.now());
+        this.#waiting.push(next);
+      });
+    }
+    this.#busy += 1;
+  }
+}
+
+function start(modules: Start['modules']): Thread {
+  const { port1, port2 } = new MessageChannel();
+  const signal = new SharedArrayBuffer(4);
+  const answered = new Int32Array(signal);
+  const workerData: Start = { modules, port: port2, signal };
+  const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData, transferList: [port2], name: 'scimwell' });
+  const thread: Thread = { worker, end: undefined, answer: undefined, pending: undefined };
+  worker.on('message', (done: Done) => thread.end?.(done));
+  worker.on('error', (error: Error) => thread.end?.({ trap: error.stack ?? error.message }));
+  worker.on('exit', (code) => thread.end?.({ trap: `the thread ended with code ${code}` }));
+  port1.on('message', async (call: Call) => {
+    thread.pending = call.name;
+    const answer: Answer = (await thread.answer?.(call)) ?? { failed: 'the request is over' };
+    thread.pending = undefined;
+    port1.postMessage(answer);
+    Atomics.store(answered, 0, 1);
+    Atomics.notify(answered, 0);
+  });
+  // Neither keeps the application from ending: whoever waits for an answer has a timer.
+  worker.unref();
+  port1.unref();
+  return thread;
+}
