@@ -1,10 +1,11 @@
-//! Every set-up step of scimwell: `cargo xtask build | compose | serve | test | bench`.
+//! Every set-up step of scimwell: `cargo xtask build | compose | packages | serve | test | bench`.
 //!
 //! Architecture invariant: nothing here is linked into what is shipped; xtask runs the same commands a person could.
 
 mod build;
 mod compose;
 mod foreign;
+mod packages;
 mod spin;
 mod steps;
 mod suite;
@@ -21,6 +22,7 @@ usage: cargo xtask <command>
 
   build                    the components and the server that embeds them
   compose                  the components alone, and those for Spin in one file
+  packages                 the components as packages for npm and PyPI, in target/packages
   serve [arguments]        build, then run `scimwell serve` with the arguments
   test                     formatting, lints, all tests, documentation, the SCIM compliance suite
   bench [--quick | --scale] [rows]
@@ -50,6 +52,7 @@ fn run(arguments: &[String]) -> Result<ExitCode> {
     match command.as_str() {
         "build" => build::build(&Workspace::open()?, rest)?,
         "compose" => compose::compose(&Workspace::open()?, rest)?,
+        "packages" => packages::packages(&Workspace::open()?, rest)?,
         "serve" => return build::serve(&Workspace::open()?, rest),
         "test" => suite::test(&Workspace::open()?, rest)?,
         "bench" => return build::bench(&Workspace::open()?, rest),

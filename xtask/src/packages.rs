@@ -1,0 +1,234 @@
+//! `cargo xtask packages`: the component as packages for Node (`packages/node`) and Python (`packages/python`), and the
+//! applications on them as a user would have installed them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use xshell::cmd;
+
+use crate::build;
+use crate::suite::install;
+use crate::workspace::{Workspace, say};
+
+/// What turns the component into JavaScript, and TypeScript too.
+const NODE_TOOLS: &str = include_str!("../node-tools.json");
+/// What the Python application needs beside the package, and what checks both.
+const PYTHON_APP: &str = include_str!("../python-app.txt");
+/// The oldest Node that the package runs on.
+const NODE: u32 = 20;
+
+/// `cargo xtask packages`
+pub(crate) fn packages(workspace: &Workspace, arguments: &[String]) -> Result<()> {
+    if let Some(argument) = arguments.first() {
+        bail!("packages takes no arguments, found `{argument}`");
+    }
+    build::components(workspace)?;
+    let node = node(workspace)?;
+    let python = python(workspace)?;
+    say(format_args!("packed {} and {}", node.display(), python.display()));
+    Ok(())
+}
+
+/// Both packages installed with the applications on them, and checked by what checks types and by their own tests.
+pub(crate) fn test(workspace: &Workspace) -> Result<String> {
+    let (package, wheel) = (node(workspace)?, python(workspace)?);
+    node_application(workspace, &package)?;
+    python_application(workspace, &wheel)?;
+    let (shell, root) = (&workspace.shell, &workspace.root);
+    let node_modules = root.join("target/node-app/node_modules");
+    let tests = root.join("packages/node/test");
+    // By its parts: Node 20 takes no directory, and a glob is the shell's.
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(&tests)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
+    files.retain(|file| file.to_string_lossy().ends_with(".test.js"));
+    // The tests find the packages that the application has installed.
+    let copies = root.join("target/node-app/test");
+    copy_into(&files, &copies)?;
+    let copied: Vec<PathBuf> = files.iter().filter_map(|file| Some(copies.join(file.file_name()?))).collect();
+    if copied.is_empty() || !node_modules.is_dir() {
+        bail!("{} has no tests, or {} is missing", tests.display(), node_modules.display());
+    }
+    let _kit = shell.push_env("SCIMWELL_COMPONENTS", workspace.components());
+    cmd!(shell, "node --test --test-reporter=dot {copied...}").quiet().run().context("the Node package's tests fail")?;
+    let tsc = tools(workspace)?.join("tsc");
+    let application = root.join("target/node-app");
+    cmd!(shell, "{tsc} --project {application}").quiet().run().context("the Node application has type errors")?;
+
+    let bin = python_bin(workspace);
+    let (python, mypy) = (bin.join("python"), bin.join("mypy"));
+    let package = root.join("packages/python");
+    let application = root.join("examples/python-app");
+    let config = package.join("pyproject.toml");
+    let cache = root.join("target/mypy");
+    cmd!(shell, "{mypy} --config-file {config} --cache-dir {cache} {package}/scimwell {application}/users.py")
+        .quiet()
+        .ignore_stdout()
+        .run()
+        .context("the Python package or the application on it has type errors: run mypy on packages/python/scimwell")?;
+    cmd!(shell, "{python} -m unittest discover --start-directory {package}/tests")
+        .quiet()
+        .run()
+        .context("the Python package's tests fail")?;
+    Ok("types and tests of both pass".to_owned())
+}
+
+/// The package for Node: the component as JavaScript, our TypeScript compiled, all of it as a tarball.
+fn node(workspace: &Workspace) -> Result<PathBuf> {
+    let shell = &workspace.shell;
+    let bin = tools(workspace)?;
+    let package = workspace.root.join("packages/node");
+    let component = workspace.components().join("scimwell.wasm");
+    let transpiled = package.join("component");
+    let (jco, tsc) = (bin.join("jco"), bin.join("tsc"));
+    remove(&transpiled)?;
+    remove(&package.join("dist"))?;
+    // By `instantiate`: a request that fails takes its instance with it, and each thread has its own.
+    cmd!(shell, "{jco} transpile {component} --out-dir {transpiled} --name scimwell --instantiation sync --quiet")
+        .quiet()
+        .run()
+        .context("jco cannot transpile the component")?;
+    let types = bin.with_file_name("@types");
+    cmd!(shell, "{tsc} --project {package} --typeRoots {types}").quiet().run().context("packages/node does not compile")?;
+    let packed = packed(workspace)?;
+    cmd!(shell, "npm pack {package} --pack-destination {packed} --silent").quiet().ignore_stdout().run()?;
+    the_one(&packed, ".tgz")
+}
+
+/// The package for Python: a wheel with the component inside.
+fn python(workspace: &Workspace) -> Result<PathBuf> {
+    let shell = &workspace.shell;
+    install(workspace, "python-app", PYTHON_APP, "mypy")?;
+    let package = workspace.root.join("packages/python");
+    let component = fs::read(workspace.components().join("scimwell.wasm")).context("run `cargo xtask build` first")?;
+    build::write_changed(&component, &package.join("scimwell/scimwell.wasm"))?;
+    let packed = packed(workspace)?;
+    let python = python_bin(workspace).join("python");
+    cmd!(shell, "{python} -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir {packed} {package}")
+        .quiet()
+        .run()
+        .context("packages/python makes no wheel")?;
+    the_one(&packed, ".whl")
+}
+
+/// `target/node-app`: the application's files, with the packed package installed beside them.
+fn node_application(workspace: &Workspace, package: &Path) -> Result<()> {
+    let shell = &workspace.shell;
+    let source = workspace.root.join("examples/node-app");
+    let installed = workspace.root.join("target/node-app");
+    copy_into(&["server.js", "users.js", "package.json"].map(|name| source.join(name)), &installed)?;
+    let manifest = installed.join("package.json");
+    let text = fs::read_to_string(&manifest)?;
+    let wanted = text.replace("file:../../packages/node", &format!("file:{}", package.display()));
+    if wanted == text {
+        bail!("{} does not depend on file:../../packages/node", source.join("package.json").display());
+    }
+    fs::write(&manifest, wanted)?;
+    fs::write(installed.join("tsconfig.json"), application_types(&tools(workspace)?)?)?;
+    // The package keeps its version while it changes: npm would keep the one that it has unpacked.
+    remove(&installed.join("node_modules/scimwell"))?;
+    remove(&installed.join("node_modules/.package-lock.json"))?;
+    cmd!(shell, "npm install --prefix {installed} --no-package-lock --no-audit --no-fund --silent")
+        .run()
+        .context("cannot install examples/node-app; it needs access to an npm registry")
+}
+
+/// The TypeScript configuration that checks the application: it is JavaScript, whose comments tell its types.
+fn application_types(bin: &Path) -> Result<String> {
+    let types = bin.with_file_name("@types");
+    let types = types.to_str().context("the target directory has a name that is not UTF-8")?;
+    let database = format!("{types}/better-sqlite3");
+    Ok(format!(
+        r#"{{
+  "compilerOptions": {{
+    "allowJs": true, "checkJs": true, "noEmit": true, "strict": true, "target": "es2022", "module": "nodenext",
+    "typeRoots": [{types:?}], "types": ["node"], "paths": {{ "better-sqlite3": [{database:?}] }}
+  }},
+  "files": ["server.js", "users.js"]
+}}
+"#
+    ))
+}
+
+/// The virtual environment `target/python-app`, with the wheel installed.
+fn python_application(workspace: &Workspace, wheel: &Path) -> Result<()> {
+    let python = python_bin(workspace).join("python");
+    cmd!(
+        workspace.shell,
+        "{python} -m pip install --quiet --disable-pip-version-check --no-deps --no-index --force-reinstall {wheel}"
+    )
+    .quiet()
+    .run()
+    .context("the wheel does not install")
+}
+
+fn python_bin(workspace: &Workspace) -> PathBuf {
+    workspace.root.join("target/python-app/bin")
+}
+
+/// `target/node-tools/node_modules/.bin`, installed where it is missing.
+fn tools(workspace: &Workspace) -> Result<PathBuf> {
+    let shell = &workspace.shell;
+    let directory = workspace.root.join("target/node-tools");
+    let bin = directory.join("node_modules/.bin");
+    let manifest = directory.join("package.json");
+    let stamp = directory.join("installed.json");
+    if bin.join("jco").exists() && fs::read_to_string(&stamp).is_ok_and(|stamp| stamp == NODE_TOOLS) {
+        return Ok(bin);
+    }
+    let remedy = format!("Node {NODE} or newer with npm is needed for packages/node: https://nodejs.org/en/download");
+    let version = cmd!(shell, "node --version").quiet().read().with_context(|| remedy.clone())?;
+    let major = version.trim_start_matches('v').split('.').next().and_then(|major| major.parse::<u32>().ok());
+    if major.is_none_or(|major| major < NODE) {
+        bail!("found Node {version}: {remedy}");
+    }
+    say(format_args!("installing jco and TypeScript from npm into {}", directory.display()));
+    fs::create_dir_all(&directory)?;
+    fs::write(&manifest, NODE_TOOLS)?;
+    cmd!(shell, "npm install --prefix {directory} --no-package-lock --no-audit --no-fund --ignore-scripts --silent")
+        .run()
+        .context("cannot install jco; it needs access to an npm registry")?;
+    fs::write(&stamp, NODE_TOOLS)?;
+    Ok(bin)
+}
+
+/// `target/packages`.
+fn packed(workspace: &Workspace) -> Result<PathBuf> {
+    let directory = workspace.root.join("target/packages");
+    fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
+    Ok(directory)
+}
+
+/// The only file of a directory with this ending.
+fn the_one(directory: &Path, ending: &str) -> Result<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.to_string_lossy().ends_with(ending) {
+            found.push(path);
+        }
+    }
+    match <[PathBuf; 1]>::try_from(found) {
+        Ok([path]) => Ok(path),
+        Err(found) => bail!("{} holds {} files *{ending}, expected one: remove the old ones", directory.display(), found.len()),
+    }
+}
+
+fn copy_into(files: &[PathBuf], directory: &Path) -> Result<()> {
+    fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
+    for file in files {
+        let name = file.file_name().context("a file has a name")?;
+        fs::copy(file, directory.join(name)).with_context(|| format!("cannot copy {}", file.display()))?;
+    }
+    Ok(())
+}
+
+fn remove(path: &Path) -> Result<()> {
+    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    match removed {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
