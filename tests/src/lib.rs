@@ -5,10 +5,12 @@ pub mod client;
 pub mod data;
 pub mod faulty;
 pub mod json_path;
+pub mod misbehaving;
 pub mod native;
 #[cfg(unix)]
 pub mod postgres;
 pub mod scenario;
 pub mod server;
 pub mod spin;
+pub mod storage_check;
 pub mod transcript;

@@ -15,11 +15,12 @@ pub(crate) const SERVICE: &str = "scimwell-http.wasm";
 /// The adapter that runs it on Spin.
 pub(crate) const ADAPTER: &str = "scimwell-spin.wasm";
 
-/// What the crates leave and what the components are called: the guest's two examples and the adapter.
-const COMPONENTS: [(&str, &str); 3] = [
+/// What the crates leave and what the components are called: the guest's two examples, the adapter and the storage's check.
+const COMPONENTS: [(&str, &str); 4] = [
     ("examples/scimwell.wasm", "scimwell.wasm"),
     ("examples/scimwell_http.wasm", SERVICE),
     ("scimwell_spin.wasm", ADAPTER),
+    ("examples/scimwell_storage_check.wasm", "scimwell-storage-check.wasm"),
 ];
 
 /// `cargo xtask build`
@@ -66,6 +67,8 @@ pub(crate) fn components(workspace: &Workspace) -> Result<()> {
     let build = |what: &str| workspace.cargo(what).args(["--profile", "wasm", "--target", WASM_TARGET]).quiet().run();
     build("build -p scimwell-guest --examples --features component").context("the guest components do not build")?;
     build("build -p scimwell-spin").context("the Spin adapter does not build")?;
+    build("build -p scimwell-storage-check --examples --features component")
+        .context("the storage check does not build")?;
     let from = workspace.target.join(WASM_TARGET).join("wasm");
     let to = workspace.components();
     fs::create_dir_all(&to).with_context(|| format!("cannot create {}", to.display()))?;

@@ -48,6 +48,10 @@ pub(crate) fn test(workspace: &Workspace, arguments: &[String]) -> Result<()> {
             .cargo("clippy -p scimwell-spin --lib --examples --profile wasm --target")
             .args([WASM_TARGET, "--", "-D", "warnings"])
             .run()?;
+        workspace
+            .cargo("clippy -p scimwell-storage-check --examples --features component --profile wasm --target")
+            .args([WASM_TARGET, "--", "-D", "warnings"])
+            .run()?;
         Ok(String::new())
     })?;
     steps.run("build components", || {
