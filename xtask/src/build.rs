@@ -10,6 +10,10 @@ use anyhow::{Context, Result, bail};
 use crate::compose;
 use crate::workspace::{WASM_TARGET, Workspace, become_program, say};
 
+/// The component of world `provider`.
+pub(crate) const PROVIDER: &str = "scimwell.wasm";
+/// The component that checks a storage.
+pub(crate) const STORAGE_CHECK: &str = "scimwell-storage-check.wasm";
 /// The component of world `service`.
 pub(crate) const SERVICE: &str = "scimwell-http.wasm";
 /// The adapter that runs it on Spin.
@@ -17,10 +21,10 @@ pub(crate) const ADAPTER: &str = "scimwell-spin.wasm";
 
 /// What the crates leave and what the components are called: the guest's two examples, the adapter and the storage's check.
 const COMPONENTS: [(&str, &str); 4] = [
-    ("examples/scimwell.wasm", "scimwell.wasm"),
+    ("examples/scimwell.wasm", PROVIDER),
     ("examples/scimwell_http.wasm", SERVICE),
     ("scimwell_spin.wasm", ADAPTER),
-    ("examples/scimwell_storage_check.wasm", "scimwell-storage-check.wasm"),
+    ("examples/scimwell_storage_check.wasm", STORAGE_CHECK),
 ];
 
 /// `cargo xtask build`

@@ -3,12 +3,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use xshell::cmd;
 
 use crate::build;
-use crate::suite::install;
+use crate::suite::{install, scim2_cli};
 use crate::workspace::{Workspace, say};
 
 /// What turns the component into JavaScript, and TypeScript too.
@@ -18,16 +19,51 @@ const PYTHON_APP: &str = include_str!("../python-app.txt");
 /// The oldest Node that the package runs on.
 const NODE: u32 = 20;
 
-/// `cargo xtask packages`
+/// `cargo xtask packages [--install]`
 pub(crate) fn packages(workspace: &Workspace, arguments: &[String]) -> Result<()> {
-    if let Some(argument) = arguments.first() {
-        bail!("packages takes no arguments, found `{argument}`");
-    }
+    let installs = match arguments {
+        [] => false,
+        [argument] if argument == "--install" => true,
+        _ => bail!("packages takes --install or nothing, found `{}`", arguments.join(" ")),
+    };
     build::components(workspace)?;
-    let node = node(workspace)?;
-    let python = python(workspace)?;
+    let (node, python) = (node(workspace)?, python(workspace)?);
     say(format_args!("packed {} and {}", node.display(), python.display()));
+    if installs {
+        node_application(workspace, &node)?;
+        python_application(workspace, &python)?;
+        say(format_args!("installed the applications into target/node-app and target/python-app"));
+    }
     Ok(())
+}
+
+/// An application of `examples/`.
+#[derive(Clone, Copy)]
+pub(crate) enum Language {
+    Node,
+    Python,
+}
+
+/// The compliance suite of scim2-cli against an application, whose database is new and has room for all users.
+pub(crate) fn scim2_cli_on(workspace: &Workspace, language: Language) -> Result<String> {
+    let target = workspace.root.join("target");
+    let (mut command, database) = match language {
+        Language::Node => {
+            let mut command = Command::new("node");
+            command.arg(target.join("node-app/server.js"));
+            (command, target.join("node-app/scim2-cli.db"))
+        }
+        Language::Python => {
+            let mut command = Command::new(python_bin(workspace).join("python"));
+            command.arg(workspace.root.join("examples/python-app/app.py"));
+            (command, target.join("python-app/scim2-cli.db"))
+        }
+    };
+    for ending in ["", "-wal", "-shm"] {
+        remove(Path::new(&format!("{}{ending}", database.display())))?;
+    }
+    command.envs([("SCIM_TOKEN", "xtask"), ("SEATS", "1000000"), ("PORT", "0")]).env("DATABASE", database);
+    scim2_cli(workspace, command, "listening on ")
 }
 
 /// Both packages installed with the applications on them, and checked by what checks types and by their own tests.
@@ -36,9 +72,7 @@ pub(crate) fn test(workspace: &Workspace) -> Result<String> {
     node_application(workspace, &package)?;
     python_application(workspace, &wheel)?;
     let (shell, root) = (&workspace.shell, &workspace.root);
-    let node_modules = root.join("target/node-app/node_modules");
     let tests = root.join("packages/node/test");
-    // By its parts: Node 20 takes no directory, and a glob is the shell's.
     let mut files: Vec<PathBuf> =
         fs::read_dir(&tests)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
     files.retain(|file| file.to_string_lossy().ends_with(".test.js"));
@@ -46,11 +80,13 @@ pub(crate) fn test(workspace: &Workspace) -> Result<String> {
     let copies = root.join("target/node-app/test");
     copy_into(&files, &copies)?;
     let copied: Vec<PathBuf> = files.iter().filter_map(|file| Some(copies.join(file.file_name()?))).collect();
-    if copied.is_empty() || !node_modules.is_dir() {
-        bail!("{} has no tests, or {} is missing", tests.display(), node_modules.display());
+    if copied.is_empty() {
+        bail!("{} holds no tests", tests.display());
     }
-    let _kit = shell.push_env("SCIMWELL_COMPONENTS", workspace.components());
-    cmd!(shell, "node --test --test-reporter=dot {copied...}").quiet().run().context("the Node package's tests fail")?;
+    cmd!(shell, "node --test --test-reporter=dot {copied...}")
+        .quiet()
+        .run()
+        .context("the Node package's tests fail")?;
     let tsc = tools(workspace)?.join("tsc");
     let application = root.join("target/node-app");
     cmd!(shell, "{tsc} --project {application}").quiet().run().context("the Node application has type errors")?;
@@ -78,18 +114,26 @@ fn node(workspace: &Workspace) -> Result<PathBuf> {
     let shell = &workspace.shell;
     let bin = tools(workspace)?;
     let package = workspace.root.join("packages/node");
-    let component = workspace.components().join("scimwell.wasm");
+    let component = workspace.components().join(build::PROVIDER);
     let transpiled = package.join("component");
     let (jco, tsc) = (bin.join("jco"), bin.join("tsc"));
     remove(&transpiled)?;
     remove(&package.join("dist"))?;
-    // By `instantiate`: a request that fails takes its instance with it, and each thread has its own.
-    cmd!(shell, "{jco} transpile {component} --out-dir {transpiled} --name scimwell --instantiation sync --quiet")
+    let check = workspace.components().join(build::STORAGE_CHECK);
+    for (component, name, directory) in
+        [(component, "scimwell", transpiled.clone()), (check, "storage-check", transpiled.join("storage-check"))]
+    {
+        // By `instantiate`: a request that fails takes its instance with it, and each thread has its own.
+        cmd!(shell, "{jco} transpile {component} --out-dir {directory} --name {name} --instantiation sync --quiet")
+            .quiet()
+            .run()
+            .with_context(|| format!("jco cannot transpile {}", component.display()))?;
+    }
+    let types = bin.with_file_name("@types");
+    cmd!(shell, "{tsc} --project {package} --typeRoots {types}")
         .quiet()
         .run()
-        .context("jco cannot transpile the component")?;
-    let types = bin.with_file_name("@types");
-    cmd!(shell, "{tsc} --project {package} --typeRoots {types}").quiet().run().context("packages/node does not compile")?;
+        .context("packages/node does not compile")?;
     let packed = packed(workspace)?;
     cmd!(shell, "npm pack {package} --pack-destination {packed} --silent").quiet().ignore_stdout().run()?;
     the_one(&packed, ".tgz")
@@ -100,8 +144,10 @@ fn python(workspace: &Workspace) -> Result<PathBuf> {
     let shell = &workspace.shell;
     install(workspace, "python-app", PYTHON_APP, "mypy")?;
     let package = workspace.root.join("packages/python");
-    let component = fs::read(workspace.components().join("scimwell.wasm")).context("run `cargo xtask build` first")?;
-    build::write_changed(&component, &package.join("scimwell/scimwell.wasm"))?;
+    for (component, name) in [(build::PROVIDER, "scimwell.wasm"), (build::STORAGE_CHECK, "storage-check.wasm")] {
+        let bytes = fs::read(workspace.components().join(component)).context("run `cargo xtask build` first")?;
+        build::write_changed(&bytes, &package.join("scimwell").join(name))?;
+    }
     let packed = packed(workspace)?;
     let python = python_bin(workspace).join("python");
     cmd!(shell, "{python} -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir {packed} {package}")
@@ -210,7 +256,9 @@ fn the_one(directory: &Path, ending: &str) -> Result<PathBuf> {
     }
     match <[PathBuf; 1]>::try_from(found) {
         Ok([path]) => Ok(path),
-        Err(found) => bail!("{} holds {} files *{ending}, expected one: remove the old ones", directory.display(), found.len()),
+        Err(found) => {
+            bail!("{} holds {} files *{ending}, expected one: remove the old ones", directory.display(), found.len())
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use xshell::cmd;
 use crate::build;
 use crate::compose;
 use crate::foreign;
+use crate::packages;
 use crate::spin;
 use crate::steps::Steps;
 use crate::workspace::{WASM_TARGET, Workspace, say};
@@ -72,6 +73,7 @@ pub(crate) fn test(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         build::server(workspace)?;
         Ok(String::new())
     })?;
+    steps.run("packages", || packages::test(workspace))?;
     steps.run("PostgreSQL", || postgres(workspace))?;
     let report = workspace.root.join("target").join("scenarios.txt");
     steps.run("tests", || {
@@ -91,6 +93,8 @@ pub(crate) fn test(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         server.args(["serve", "--dev", "--token", "xtask", "--listen", "127.0.0.1:0"]);
         scim2_cli(workspace, server, "listening on ")
     })?;
+    steps.run("scim2-cli on Node", || packages::scim2_cli_on(workspace, packages::Language::Node))?;
+    steps.run("scim2-cli on Python", || packages::scim2_cli_on(workspace, packages::Language::Python))?;
     steps.run("scim2-cli on Spin", || spin::scim2_cli_on_spin(workspace))?;
     steps.run("check of scim2-server", || foreign::check(workspace))?;
     eprintln!("\nAll passed.\n{}", steps.summary());

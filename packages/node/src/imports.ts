@@ -66,7 +66,7 @@ export async function answer(options: ScimOptions, call: Call, tell: Tell): Prom
     if (error instanceof StoreError && error.tag === 'too-large') return { err: { tag: 'too-large' } };
     tell(`${call.name} failed`, error);
     const tag = error instanceof StoreError && error.tag === 'unavailable' ? 'unavailable' : 'other';
-    return { err: { tag, val: `${call.name} failed` } };
+    return { err: { tag, val: `${call.name} failed: ${error instanceof Error ? error.message : String(error)}` } };
   }
 }
 

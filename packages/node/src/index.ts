@@ -13,7 +13,7 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
 import { answer, authenticate, type Tell } from './imports.js';
-import type { Done, Granted } from './messages.js';
+import type { Done, Granted, Job } from './messages.js';
 import { compile } from './modules.js';
 import { origin, place } from './paths.js';
 import { Threads, TimedOut } from './threads.js';
@@ -49,7 +49,11 @@ export function createScim(options: ScimOptions): Scim {
   const prefix = normal(options.prefix ?? '');
   const publicUrl = options.publicUrl?.replace(/\/+$/, '').replace(/\/scim\/v2$/, '');
   const bodyLimit = options.bodyLimit ?? 16 * 1024 * 1024;
-  const threads = new Threads(Math.max(1, options.workers ?? 2), compile(options.memory ?? 256 * 1024 * 1024));
+  const threads = new Threads<Job, Done>(
+    Math.max(1, options.workers ?? 2),
+    './worker.js',
+    compile('', options.memory ?? 256 * 1024 * 1024),
+  );
   const writes = new Map<string, Promise<void>>();
 
   async function serve(request: ScimRequest, acting?: Principal): Promise<ScimResponse> {
@@ -84,18 +88,18 @@ export function createScim(options: ScimOptions): Scim {
     tell: Tell,
   ): Promise<ScimResponse> {
     let told = false;
-    const done: Done = await threads.run({ request, granted }, deadline, async (call) => {
-      const answered = await answer(options, call, tell);
-      told ||= 'failed' in answered;
-      return answered;
-    });
+    const telling: Tell = (message, error) => {
+      told = true;
+      tell(message, error);
+    };
+    const done: Done = await threads.run({ request, granted }, deadline, (call) => answer(options, call, telling));
     if ('trap' in done) {
       // Where the application's function failed, that is in the log already.
       if (!told) tell('the component trapped', done.trap);
       return scimError(500, `The server failed on this request; its log has the cause under request id ${requestId}.`);
     }
     const { status, headers, body, log } = done.response;
-    if (log !== undefined) tell(`the component reports a failure, status ${status}`, log);
+    if (log !== undefined && !told) tell(`the component reports a failure, status ${status}`, log);
     return { status, headers, body };
   }
 

@@ -5,6 +5,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { AuthError as WitAuthError, Principal } from '../component/interfaces/scimwell-provider-authenticator.js';
 import type { Refusal as WitRefusal } from '../component/interfaces/scimwell-provider-policy.js';
 import type { StoreError as WitStoreError } from '../component/interfaces/scimwell-provider-storage.js';
+import type { StorageCase, Verdict } from '../component/storage-check/interfaces/scimwell-provider-storage-check.js';
 import type { ScimRequest, ScimResponse } from './types.js';
 
 /** What a worker starts with. */
@@ -28,6 +29,17 @@ export interface Job {
 
 /** How it went. */
 export type Done = { response: ScimResponse & { log?: string } } | { trap: string };
+
+/** A step of the check of a storage. */
+export interface CheckJob {
+  step: 'cases' | 'run' | 'prepare' | 'take-part' | 'conclude';
+  name: string;
+  part: number;
+  parts: number;
+}
+
+/** What came of it. */
+export type CheckDone = { cases: StorageCase[] } | { verdict: Verdict } | { trap: string };
 
 /** A call of an import that only the application's thread can answer. */
 export interface Call {

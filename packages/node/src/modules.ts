@@ -1,4 +1,4 @@
-// The component's core modules, compiled once for all threads.
+// A component's core modules, compiled once for all threads.
 
 import { readdir, readFile } from 'node:fs/promises';
 
@@ -8,11 +8,12 @@ const PAGE = 65_536;
 /** The number of the section that declares memories. */
 const MEMORY_SECTION = 5;
 
-/** The core modules by name, none of whose memories grows beyond so many bytes. */
-export async function compile(memory: number): Promise<Record<string, WebAssembly.Module>> {
-  const names = (await readdir(COMPONENT)).filter((name) => name.endsWith('.wasm'));
+/** The core modules in a directory of `component/`, by name, none of whose memories grows beyond so many bytes. */
+export async function compile(directory: string, memory: number): Promise<Record<string, WebAssembly.Module>> {
+  const component = new URL(directory, COMPONENT);
+  const names = (await readdir(component)).filter((name) => name.endsWith('.wasm'));
   const modules = names.map(async (name): Promise<[string, WebAssembly.Module]> => {
-    const bytes = capped(await readFile(new URL(name, COMPONENT)), Math.max(1, Math.floor(memory / PAGE)));
+    const bytes = capped(await readFile(new URL(name, component)), Math.max(1, Math.floor(memory / PAGE)));
     return [name, await WebAssembly.compile(bytes)];
   });
   return Object.fromEntries(await Promise.all(modules));

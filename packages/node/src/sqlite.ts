@@ -79,7 +79,9 @@ export function sqliteStorage(database: SqliteDatabase): Storage {
 
   function scan(tenant: string, { start, end }: KeyRange, options: ScanOptions): Entry[] {
     const statement = scans.get(`${options.keysOnly ? 'key' : 'key, value'} ${options.reverse ? 'DESC' : 'ASC'}`);
-    const rows = statement?.all(tenant, start, end, options.limit, Number(options.skip)) as Array<Partial<Entry>>;
+    // Beyond what a number holds exactly there is no entry.
+    const skip = Math.min(Number(options.skip), Number.MAX_SAFE_INTEGER);
+    const rows = statement?.all(tenant, start, end, options.limit, skip) as Array<Partial<Entry>>;
     return rows.map(({ key, value }) => ({ key: key ?? new Uint8Array(), value: value ?? new Uint8Array() }));
   }
 

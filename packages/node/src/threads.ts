@@ -2,7 +2,7 @@
 
 import { MessageChannel, Worker } from 'node:worker_threads';
 
-import type { Answer, Call, Done, Job, Start } from './messages.js';
+import type { Answer, Call, Start } from './messages.js';
 
 /** Answers what the component calls while it works on a job. */
 export type Answerer = (call: Call) => Promise<Answer>;
@@ -15,7 +15,12 @@ export class TimedOut extends Error {
   }
 }
 
-interface Thread {
+/** How a job ended that has no result. */
+export interface Trap {
+  trap: string;
+}
+
+interface Thread<Done> {
   worker: Worker;
   /** Who is told how the thread's job went. */
   end: ((done: Done) => void) | undefined;
@@ -23,30 +28,33 @@ interface Thread {
   pending: string | undefined;
 }
 
-/** A fixed number of threads. */
-export class Threads {
+/** A fixed number of threads, which run jobs of one kind. */
+export class Threads<Job, Done extends object> {
   readonly #most: number;
-  readonly #modules: Promise<Record<string, WebAssembly.Module>>;
-  readonly #idle: Thread[] = [];
+  readonly #script: URL;
+  readonly #modules: Promise<Start['modules']>;
+  readonly #idle: Array<Thread<Done | Trap>> = [];
   readonly #waiting: Array<() => void> = [];
   #busy = 0;
   #closed = false;
 
-  constructor(most: number, modules: Promise<Record<string, WebAssembly.Module>>) {
+  /** At most so many; each runs this script of the package, with these core modules. */
+  constructor(most: number, script: string, modules: Promise<Start['modules']>) {
     this.#most = most;
+    this.#script = new URL(script, import.meta.url);
     this.#modules = modules;
     // Whoever sends the first request is told.
     modules.catch(() => {});
   }
 
   /** Runs a job on a thread until a moment of `performance.now()`. Throws {@link TimedOut}. */
-  async run(job: Job, deadline: number, answer: Answerer): Promise<Done> {
+  async run(job: Job, deadline: number, answer: Answerer): Promise<Done | Trap> {
     await this.#turn(deadline);
-    let thread: Thread | undefined;
+    let thread: Thread<Done | Trap> | undefined;
     let timer: NodeJS.Timeout | undefined;
     try {
-      const taken = (thread = this.#idle.pop() ?? start(await this.#modules));
-      const done = await new Promise<Done>((resolve, reject) => {
+      const taken = (thread = this.#idle.pop() ?? start<Done | Trap>(this.#script, await this.#modules));
+      const done = await new Promise<Done | Trap>((resolve, reject) => {
         timer = setTimeout(() => reject(new TimedOut(taken.pending)), deadline - performance.now());
         taken.end = resolve;
         taken.answer = answer;
@@ -94,14 +102,14 @@ export class Threads {
   }
 }
 
-function start(modules: Start['modules']): Thread {
+function start<Done>(script: URL, modules: Start['modules']): Thread<Done | Trap> {
   const { port1, port2 } = new MessageChannel();
   const signal = new SharedArrayBuffer(4);
   const answered = new Int32Array(signal);
   const workerData: Start = { modules, port: port2, signal };
-  const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData, transferList: [port2], name: 'scimwell' });
-  const thread: Thread = { worker, end: undefined, answer: undefined, pending: undefined };
-  worker.on('message', (done: Done) => thread.end?.(done));
+  const worker = new Worker(script, { workerData, transferList: [port2], name: 'scimwell' });
+  const thread: Thread<Done | Trap> = { worker, end: undefined, answer: undefined, pending: undefined };
+  worker.on('message', (done: Done | Trap) => thread.end?.(done));
   worker.on('error', (error: Error) => thread.end?.({ trap: error.stack ?? error.message }));
   worker.on('exit', (code) => thread.end?.({ trap: `the thread ended with code ${code}` }));
   port1.on('message', async (call: Call) => {

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from .component import Failed, Provider, TimedOut
+from .component import IMPORT_FAILED, Provider, TimedOut
 from .types import (
     Add,
     Append,
@@ -207,7 +207,7 @@ class Scim:
             )
         except Exception as error:
             # What an import did is in the log already.
-            if not isinstance(error, Failed) or str(error) != "an import failed":
+            if str(error) != IMPORT_FAILED:
                 log.exception("the request could not be run (request %s)", request_id)
             return _error(500, f"The server failed on this request; its log has the cause under request id {request_id}.")
         if principal is not None and request.method not in ("GET", "HEAD", "OPTIONS") and response.status < 400:

@@ -45,8 +45,11 @@ log = logging.getLogger("scimwell")
 
 VERSION = "0.1.0"
 WASI = "0.2.6"
+PERMISSIONS = frozenset({"read", "write", "admin"})
 # The number that tells wasmtime the stores of this module from other resources.
 STORE = 1
+# What Failed says where the import's own failure is in the log.
+IMPORT_FAILED = "an import failed"
 # How often running instances are looked at, in seconds.
 TICK = 0.1
 
@@ -72,10 +75,13 @@ class Call:
     principal: Principal | None = None
     # Handles carry the grant under which they were opened; those of an earlier one are worthless.
     grant: int = 0
+    quiet: bool = False
     told: bool = False
 
     def tell(self, message: str) -> None:
         """Log the exception that is being handled."""
+        if self.quiet:
+            return
         tenant = f", tenant {self.principal.tenant}" if self.principal else ""
         log.exception("%s (request %s%s)", message, self.request_id, tenant)
         self.told = True
@@ -87,56 +93,79 @@ class Provider:
     def __init__(
         self, storage: Storage, authenticate: Authenticate, review: Review | None, timeout: float, memory: int
     ) -> None:
-        self.storage = storage
-        self.authenticate = authenticate
-        self.review = review
+        self.imports = Imports(storage, authenticate, review)
+        self.runtime = Runtime("scimwell.wasm", f"scimwell:provider/handler@{VERSION}", self.imports, timeout, memory)
+
+    def handle(
+        self, request: Request, request_id: str, acting: Principal | None
+    ) -> tuple[Response, str | None, Principal | None]:
+        """The response, what the log should say of it, and whom it was for."""
+        call = Call(request_id, acting)
+        answer = self.runtime.call(call, "handle", _request(request))
+        headers = [(header.name, header.value) for header in answer.headers]
+        reported = None if call.told else answer.log
+        return Response(answer.status, headers, answer.body), reported, call.principal
+
+
+class Runtime:
+    """A component, compiled, that gets an instance for each call."""
+
+    def __init__(self, file: str, interface: str, imports: Imports, timeout: float, memory: int) -> None:
+        self.file = file
+        self.imports = imports
         self.timeout = timeout
         self.memory = memory
         config = Config()
         config.epoch_interruption = True
         self.engine = Engine(config)
         self.clock = Clock(self.engine)
-        self.component = Component(self.engine, resources.files(__package__).joinpath("scimwell.wasm").read_bytes())
-        interface = self.component.get_export_index(f"scimwell:provider/handler@{VERSION}")
-        handle = interface and self.component.get_export_index("handle", interface)
-        if handle is None:
-            raise RuntimeError("scimwell.wasm exports no handler of this version: build the package again")
-        self.export = handle
-        # The call that a thread is in: imports are called on the same thread.
-        self.current = threading.local()
+        self.component = Component(self.engine, resources.files(__package__).joinpath(file).read_bytes())
+        self.interface = self.component.get_export_index(interface)
         self.linker = Linker(self.engine)
-        self._define()
+        imports.define(self.linker)
 
-    def handle(self, request: Request, request_id: str, acting: Principal | None) -> tuple[Response, str | None, Principal | None]:
-        """The response, what the log should say of it, and whom it was for."""
+    def call(self, call: Call, name: str, *arguments: Any) -> Any:
+        """What the function of the component returns; raises TimedOut or Failed."""
         deadline = time.monotonic() + self.timeout
         if not _turn.acquire(timeout=self.timeout):
             raise TimedOut("the request did not get its turn in time")
-        call = Call(request_id, acting)
-        self.current.call = call
+        self.imports.current.call = call
         try:
             with self.clock.running():
                 store = Store(self.engine)
                 store.set_limits(memory_size=self.memory)
                 store.set_epoch_deadline(max(1, int((deadline - time.monotonic()) / TICK)))
-                function = self.linker.instantiate(store, self.component).get_func(store, self.export)
-                if function is None:
-                    raise Failed("scimwell.wasm exports no function handle: build the package again")
-                answer = function(store, _request(request))
+                export = self.interface and self.component.get_export_index(name, self.interface)
+                function = export and self.linker.instantiate(store, self.component).get_func(store, export)
+                if not function:
+                    raise Failed(f"{self.file} exports no function {name} of this version: build the package again")
+                return function(store, *arguments)
         except Exception as error:
             if call.told:
-                raise Failed("an import failed") from error
-            if "interrupt" in str(error) or time.monotonic() >= deadline:
+                raise Failed(IMPORT_FAILED) from error
+            if isinstance(error, Failed):
+                raise
+            if time.monotonic() >= deadline:
                 raise TimedOut("the request took too long and was stopped") from error
             raise Failed(f"the component trapped: {error}") from error
         finally:
-            self.current.call = None
+            self.imports.current.call = None
             _turn.release()
-        headers = [(header.name, header.value) for header in answer.headers]
-        return Response(answer.status, headers, answer.body), answer.log, call.principal
 
-    def _define(self) -> None:
-        with self.linker.root() as root:
+
+class Imports:
+    """The application's functions, as the component calls them."""
+
+    def __init__(self, storage: Storage, authenticate: Authenticate, review: Review | None) -> None:
+        self.storage = storage
+        self.authenticate = authenticate
+        self.review = review
+        # The call that a thread is in: imports are called on the same thread.
+        self.current = threading.local()
+
+    def define(self, linker: Linker) -> None:
+        """Adds everything that either component imports."""
+        with linker.root() as root:
             with root.add_instance(f"scimwell:provider/authenticator@{VERSION}") as authenticator:
                 authenticator.add_func("authenticate", lambda _store, credentials: self._authenticate(credentials))
             with root.add_instance(f"scimwell:provider/policy@{VERSION}") as policy:
@@ -177,6 +206,11 @@ class Provider:
                 principal = call.acting or self.authenticate(credentials)
             if not isinstance(principal, Principal):
                 raise TypeError(f"it returned {type(principal).__name__}, no scimwell.Principal")
+            if not isinstance(principal.tenant, str) or not isinstance(principal.subject, str):
+                raise TypeError("it returned a principal whose tenant or subject is no str")
+            unknown = principal.permissions - PERMISSIONS
+            if unknown:
+                raise ValueError(f"it returned permissions that there are not: {', '.join(map(repr, unknown))}")
         except AuthError as error:
             match error.tag:
                 case "rate-limited":
@@ -233,10 +267,10 @@ class Provider:
             if error.tag == "too-large":
                 return Variant("too-large")
             call.tell(f"storage.{name} failed")
-            return Variant(error.tag, f"storage.{name} failed")
-        except Exception:
+            return Variant(error.tag, f"storage.{name} failed: {error}")
+        except Exception as error:
             call.tell(f"storage.{name} failed")
-            return Variant("other", f"storage.{name} failed")
+            return Variant("other", f"storage.{name} failed: {error}")
 
     def _get(self, tenant: str, keys: list[bytes]) -> list[bytes | None]:
         with _elsewhere():
@@ -269,8 +303,8 @@ class Provider:
     def _count(self, tenant: str, bounds: Any) -> int:
         with _elsewhere():
             count = self.storage.count(tenant, KeyRange(bounds.start, bounds.end))
-        if not isinstance(count, int) or count < 0:
-            raise TypeError(f"it returned {count!r}, no number from 0")
+        if not isinstance(count, int) or not 0 <= count < 2**64:
+            raise TypeError(f"it returned {count!r}, no number of keys")
         return count
 
     def _commit(self, tenant: str, checks: list[Any], mutations: list[Any]) -> str:
