@@ -6,6 +6,7 @@ use std::process::Command;
 
 use rusqlite::Connection;
 use scimwell_tests::client::{Client, Request, Response};
+use scimwell_tests::data::DataDirectory;
 use scimwell_tests::scenario::{recorded, replay_all};
 use scimwell_tests::server::{Server, TOKEN, workspace};
 use serde_json::{Value, json};
@@ -20,8 +21,8 @@ enum Language {
 }
 
 impl Language {
-    /// Starts it on a database; `seats` are those of each account.
-    fn start(self, database: &Path, seats: u32) -> Server {
+    /// Starts it on the database in a directory; `seats` are those of each account.
+    fn start(self, data: &Path, seats: u32) -> Server {
         let target = workspace().join("target");
         let mut command = match self {
             Self::Node => {
@@ -36,37 +37,22 @@ impl Language {
                 command
             }
         };
-        command.env("DATABASE", database).env("SEATS", seats.to_string()).env("SCIM_TOKEN", TOKEN).env("PORT", "0");
+        command
+            .env("DATABASE", database(data))
+            .env("SEATS", seats.to_string())
+            .env("SCIM_TOKEN", TOKEN)
+            .env("PORT", "0");
         Server::spawn(command)
     }
+}
+
+fn database(data: &Path) -> PathBuf {
+    data.join("app.db")
 }
 
 fn installed(path: PathBuf) -> PathBuf {
     assert!(path.exists(), "{} is missing: run `cargo xtask packages --install` first", path.display());
     path
-}
-
-/// A database of an application, removed with its directory.
-struct Database {
-    directory: PathBuf,
-}
-
-impl Database {
-    fn new(name: &str) -> Self {
-        let directory = std::env::temp_dir().join(format!("scimwell-applications-{}-{name}", std::process::id()));
-        std::fs::create_dir_all(&directory).expect("the temporary directory takes another");
-        Self { directory }
-    }
-
-    fn path(&self) -> PathBuf {
-        self.directory.join("app.db")
-    }
-}
-
-impl Drop for Database {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.directory);
-    }
 }
 
 fn create(client: &mut Client, tenant: &str, name: &str) -> Response {
@@ -102,16 +88,16 @@ fn expect_users(client: &mut Client, account: &str, expect: &[(&str, bool)]) {
 /// Everything that recorded identity providers do passes, as on our own server.
 fn scenarios(language: Language, name: &str) {
     let Some(scenarios) = recorded() else { return };
-    let database = Database::new(&format!("{name}-scenarios"));
-    let server = language.start(&database.path(), 1_000_000);
+    let data = DataDirectory::new(&format!("{name}-scenarios"));
+    let server = language.start(data.path(), 1_000_000);
     let (passed, report) = replay_all(&scenarios, &server, TOKEN);
     assert_eq!(passed, scenarios.len(), "{report}");
 }
 
 /// The users' table follows every kind of change before its reply, and the seats are counted in it.
 fn seats(language: Language, name: &str) {
-    let database = Database::new(&format!("{name}-seats"));
-    let server = language.start(&database.path(), 2);
+    let data = DataDirectory::new(&format!("{name}-seats"));
+    let server = language.start(data.path(), 2);
     let client = &mut server.client();
     let ann = create(client, "acme", "ann").json()["id"].as_str().expect("ann is created").to_owned();
     assert_eq!(create(client, "acme", "bob").status, 201);
@@ -139,8 +125,8 @@ fn seats(language: Language, name: &str) {
 
 /// One Bulk request gets no more seats than there are, though the table is brought up to date only after it.
 fn seats_in_bulk(language: Language, name: &str) {
-    let database = Database::new(&format!("{name}-bulk"));
-    let server = language.start(&database.path(), 3);
+    let data = DataDirectory::new(&format!("{name}-bulk"));
+    let server = language.start(data.path(), 3);
     let client = &mut server.client();
     let operation = |n: u32| json!({ "method": "POST", "path": "/Users", "bulkId": n.to_string(), "data": { "schemas": [USER], "userName": format!("user{n}") } });
     let body = json!({
@@ -160,8 +146,8 @@ fn seats_in_bulk(language: Language, name: &str) {
 
 /// Killed between a commit and what follows from it, the application catches up when it starts.
 fn catches_up(language: Language, name: &str) {
-    let database = Database::new(&format!("{name}-crash"));
-    let server = language.start(&database.path(), 10);
+    let data = DataDirectory::new(&format!("{name}-crash"));
+    let server = language.start(data.path(), 10);
     let client = &mut server.client();
     let ann = create(client, "acme", "ann").json()["id"].as_str().expect("ann is created").to_owned();
     assert_eq!(create(client, "acme", "bob").status, 201);
@@ -169,13 +155,13 @@ fn catches_up(language: Language, name: &str) {
     server.kill();
 
     // As it would be had the process died before it followed the last two of the three changes.
-    let file = Connection::open(database.path()).expect("the database opens");
+    let file = Connection::open(database(data.path())).expect("the database opens");
     file.execute("UPDATE followed SET sequence = 1 WHERE account = 'acme'", ()).expect("its place is set back");
     file.execute("DELETE FROM users WHERE name = 'bob'", ()).expect("bob is not there yet");
     file.execute("UPDATE users SET active = 1", ()).expect("ann is active still");
     drop(file);
 
-    let server = language.start(&database.path(), 10);
+    let server = language.start(data.path(), 10);
     let client = &mut server.client();
     expect_users(client, "acme", &[("ann", false), ("bob", true)]);
     let found = send(client, Request::new("GET", "/t/acme/scim/v2/Users"));
@@ -184,8 +170,8 @@ fn catches_up(language: Language, name: &str) {
 
 /// Requests at once: one commit wins each name.
 fn at_once(language: Language, name: &str) {
-    let database = Database::new(&format!("{name}-at-once"));
-    let server = language.start(&database.path(), 1000);
+    let data = DataDirectory::new(&format!("{name}-at-once"));
+    let server = language.start(data.path(), 1000);
     let statuses: Vec<u16> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..4)
             .map(|_| {

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 
 use crate::compose;
+use crate::packages;
 use crate::workspace::{WASM_TARGET, Workspace, become_program, say};
 
 /// The component of world `provider`.
@@ -46,11 +47,14 @@ pub(crate) fn serve(workspace: &Workspace, arguments: &[String]) -> Result<ExitC
     become_program(&workspace.server(), &arguments)
 }
 
-/// `cargo xtask bench [--quick | --scale | --spin] [rows]`, `cargo xtask bench [--quick] --postgres`
+/// `cargo xtask bench [--quick | --scale | --spin | --embedders] [rows]`, `cargo xtask bench [--quick] --postgres`
 pub(crate) fn bench(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode> {
     build(workspace, &[])?;
     if arguments.iter().any(|argument| argument == "--spin") {
         empty_component(workspace)?;
+    }
+    if arguments.iter().any(|argument| argument == "--embedders") {
+        packages::packages(workspace, &["--install".to_owned()])?;
     }
     workspace.cargo("build --release -p scimwell-tests --bin bench --bin spin-stand-in").quiet().run()?;
     let program = workspace.target.join("release").join(format!("bench{}", std::env::consts::EXE_SUFFIX));

@@ -31,6 +31,7 @@ usage: cargo xtask <command>
   bench [--quick] --postgres
                            measure servers on one PostgreSQL database, if PostgreSQL is installed
   bench --spin            the same on Spin, by its stand-in where there is no `spin` command, beside an empty component
+  bench --embedders       a GET inside an application, instance included: in Rust, Node and Python
 
 build leaves target/release/scimwell and, in target/components, scimwell.wasm, scimwell-http.wasm, scimwell-spin.wasm,
 scimwell-on-spin.wasm and scimwell-storage-check.wasm.";
