@@ -29,8 +29,8 @@ export class Users {
 
   /** Who may sign in to an account. @param {string} account */
   list(account) {
-    /** @type {{ id: string, name: string, active: number }[]} */ // @ts-expect-error: rows are untyped
-    const rows = this.database.prepare('SELECT id, name, active FROM users WHERE account = ? ORDER BY name').all(account);
+    const sql = 'SELECT id, name, active FROM users WHERE account = ? ORDER BY name';
+    const rows = /** @type {{ id: string, name: string, active: number }[]} */ (this.database.prepare(sql).all(account));
     return rows.map((row) => ({ ...row, active: row.active === 1 }));
   }
 
@@ -61,8 +61,8 @@ export class Users {
 
   /** The accounts that SCIM has written to. @returns {string[]} */
   accounts() {
-    // @ts-expect-error: rows are untyped
-    return this.database.prepare('SELECT account FROM followed').pluck().all();
+   
+    return /** @type {string[]} */ (this.database.prepare('SELECT account FROM followed').pluck().all());
   }
 
   /** Applies what the change log has beyond what was applied. @param {import('scimwell').Scim} scim @param {string} account */

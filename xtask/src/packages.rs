@@ -88,7 +88,8 @@ pub(crate) fn test(workspace: &Workspace) -> Result<String> {
         .run()
         .context("the Node package's tests fail")?;
     let tsc = tools(workspace)?.join("tsc");
-    let application = root.join("target/node-app");
+    // The application is JavaScript, whose comments tell its types.
+    let application = root.join("target/node-app/jsconfig.json");
     cmd!(shell, "{tsc} --project {application}").quiet().run().context("the Node application has type errors")?;
 
     let bin = python_bin(workspace);
@@ -162,7 +163,7 @@ fn node_application(workspace: &Workspace, package: &Path) -> Result<()> {
     let shell = &workspace.shell;
     let source = workspace.root.join("examples/node-app");
     let installed = workspace.root.join("target/node-app");
-    copy_into(&["server.js", "users.js", "package.json"].map(|name| source.join(name)), &installed)?;
+    copy_into(&["server.js", "users.js", "package.json", "jsconfig.json"].map(|name| source.join(name)), &installed)?;
     let manifest = installed.join("package.json");
     let text = fs::read_to_string(&manifest)?;
     let wanted = text.replace("file:../../packages/node", &format!("file:{}", package.display()));
@@ -170,30 +171,12 @@ fn node_application(workspace: &Workspace, package: &Path) -> Result<()> {
         bail!("{} does not depend on file:../../packages/node", source.join("package.json").display());
     }
     fs::write(&manifest, wanted)?;
-    fs::write(installed.join("tsconfig.json"), application_types(&tools(workspace)?)?)?;
     // The package keeps its version while it changes: npm would keep the one that it has unpacked.
     remove(&installed.join("node_modules/scimwell"))?;
     remove(&installed.join("node_modules/.package-lock.json"))?;
     cmd!(shell, "npm install --prefix {installed} --no-package-lock --no-audit --no-fund --silent")
         .run()
         .context("cannot install examples/node-app; it needs access to an npm registry")
-}
-
-/// The TypeScript configuration that checks the application: it is JavaScript, whose comments tell its types.
-fn application_types(bin: &Path) -> Result<String> {
-    let types = bin.with_file_name("@types");
-    let types = types.to_str().context("the target directory has a name that is not UTF-8")?;
-    let database = format!("{types}/better-sqlite3");
-    Ok(format!(
-        r#"{{
-  "compilerOptions": {{
-    "allowJs": true, "checkJs": true, "noEmit": true, "strict": true, "target": "es2022", "module": "nodenext",
-    "typeRoots": [{types:?}], "types": ["node"], "paths": {{ "better-sqlite3": [{database:?}] }}
-  }},
-  "files": ["server.js", "users.js"]
-}}
-"#
-    ))
 }
 
 /// The virtual environment `target/python-app`, with the wheel installed.

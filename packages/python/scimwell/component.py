@@ -77,6 +77,8 @@ class Call:
     grant: int = 0
     quiet: bool = False
     told: bool = False
+    # The import that took longest, and how many seconds.
+    longest: tuple[str, float] = ("", 0.0)
 
     def tell(self, message: str) -> None:
         """Log the exception that is being handled."""
@@ -146,7 +148,9 @@ class Runtime:
             if isinstance(error, Failed):
                 raise
             if time.monotonic() >= deadline:
-                raise TimedOut("the request took too long and was stopped") from error
+                name, took = call.longest
+                why = f", after {took:.1f} s in {name}" if name else ""
+                raise TimedOut(f"the request took too long and was stopped{why}") from error
             raise Failed(f"the component trapped: {error}") from error
         finally:
             self.imports.current.call = None
@@ -162,6 +166,20 @@ class Imports:
         self.review = review
         # The call that a thread is in: imports are called on the same thread.
         self.current = threading.local()
+
+    @contextmanager
+    def _elsewhere(self, name: str) -> Iterator[None]:
+        """The application's own code: meanwhile others may enter the component."""
+        started = time.monotonic()
+        _turn.release()
+        try:
+            yield
+        finally:
+            took = time.monotonic() - started
+            _turn.acquire()
+            call: Call = self.current.call
+            if took > call.longest[1]:
+                call.longest = (name, took)
 
     def define(self, linker: Linker) -> None:
         """Adds everything that either component imports."""
@@ -202,7 +220,7 @@ class Imports:
             getattr(offered, "remote-address"),
         )
         try:
-            with _elsewhere():
+            with self._elsewhere("authenticator.authenticate"):
                 principal = call.acting or self.authenticate(credentials)
             if not isinstance(principal, Principal):
                 raise TypeError(f"it returned {type(principal).__name__}, no scimwell.Principal")
@@ -231,7 +249,7 @@ class Imports:
             return None
         call: Call = self.current.call
         try:
-            with _elsewhere():
+            with self._elsewhere("policy.review"):
                 self.review(
                     Change(
                         change.tenant,
@@ -273,7 +291,7 @@ class Imports:
             return Variant("other", f"storage.{name} failed: {error}")
 
     def _get(self, tenant: str, keys: list[bytes]) -> list[bytes | None]:
-        with _elsewhere():
+        with self._elsewhere("storage.get"):
             values = list(self.storage.get(tenant, keys))
         if len(values) != len(keys):
             raise TypeError(f"it returned {len(values)} values for {len(keys)} keys")
@@ -281,7 +299,7 @@ class Imports:
 
     def _scan(self, tenant: str, bounds: Any, options: ScanOptions) -> list[Record]:
         range = KeyRange(bounds.start, bounds.end)
-        with _elsewhere():
+        with self._elsewhere("storage.scan"):
             entries = list(self.storage.scan(tenant, range, options))
         if len(entries) > options.limit:
             raise TypeError(f"it returned {len(entries)} entries where {options.limit} is the limit")
@@ -301,7 +319,7 @@ class Imports:
         return _record(values=values, entries=[self._scan(tenant, range, _options(options)) for range in ranges])
 
     def _count(self, tenant: str, bounds: Any) -> int:
-        with _elsewhere():
+        with self._elsewhere("storage.count"):
             count = self.storage.count(tenant, KeyRange(bounds.start, bounds.end))
         if not isinstance(count, int) or not 0 <= count < 2**64:
             raise TypeError(f"it returned {count!r}, no number of keys")
@@ -310,7 +328,7 @@ class Imports:
     def _commit(self, tenant: str, checks: list[Any], mutations: list[Any]) -> str:
         checked = [Check(check.key, check.expected) for check in checks]
         changes = [_mutation(mutation) for mutation in mutations]
-        with _elsewhere():
+        with self._elsewhere("storage.commit"):
             outcome = self.storage.commit(tenant, checked, changes)
         if outcome not in ("committed", "conflict"):
             raise TypeError(f"it returned {outcome!r}, neither 'committed' nor 'conflict'")
@@ -349,16 +367,6 @@ class Clock:
             self.wanted.wait()
             time.sleep(TICK)
             self.engine.increment_epoch()
-
-
-@contextmanager
-def _elsewhere() -> Iterator[None]:
-    """The application's own code: meanwhile others may enter the component."""
-    _turn.release()
-    try:
-        yield
-    finally:
-        _turn.acquire()
 
 
 def _define_wasi(root: LinkerInstance) -> None:
