@@ -207,6 +207,30 @@ impl storage::HostStore for State {
         Ok(found.map(|entries| entries.into_iter().map(entry).collect()).map_err(error))
     }
 
+    async fn read(
+        &mut self,
+        handle: Resource<Opened>,
+        keys: Vec<Vec<u8>>,
+        ranges: Vec<storage::KeyRange>,
+        options: storage::ScanOptions,
+    ) -> wasmtime::Result<Result<storage::Reading, storage::StoreError>> {
+        let storage::ScanOptions { reverse, keys_only, skip, limit } = options;
+        let options = ScanOptions { reverse, keys_only, skip, limit };
+        let ranges: Vec<KeyRange> = ranges.into_iter().map(range_of).collect();
+        let reading = match self.tenant(&handle)? {
+            Ok(tenant) => self.storage.read(tenant, &keys, &ranges, options).await,
+            Err(denied) => return Ok(Err(denied)),
+        };
+        let entry = |entry: scimwell::storage::Entry| storage::Entry { key: entry.key, value: entry.value };
+        let entries = |entries: Vec<scimwell::storage::Entry>| entries.into_iter().map(entry).collect();
+        Ok(reading
+            .map(|reading| storage::Reading {
+                values: reading.values,
+                entries: reading.entries.into_iter().map(entries).collect(),
+            })
+            .map_err(error))
+    }
+
     async fn count(
         &mut self,
         handle: Resource<Opened>,

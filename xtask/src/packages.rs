@@ -158,25 +158,35 @@ fn python(workspace: &Workspace) -> Result<PathBuf> {
     the_one(&packed, ".whl")
 }
 
-/// `target/node-app`: the application's files, with the packed package installed beside them.
+/// `target/node-app`: the application's files, what they depend on from npm, and the packed package unpacked beside it.
 fn node_application(workspace: &Workspace, package: &Path) -> Result<()> {
+    const OURS: &str = "    \"scimwell\": \"file:../../packages/node\"\n";
     let shell = &workspace.shell;
     let source = workspace.root.join("examples/node-app");
     let installed = workspace.root.join("target/node-app");
-    copy_into(&["server.js", "users.js", "package.json", "jsconfig.json"].map(|name| source.join(name)), &installed)?;
-    let manifest = installed.join("package.json");
-    let text = fs::read_to_string(&manifest)?;
-    let wanted = text.replace("file:../../packages/node", &format!("file:{}", package.display()));
-    if wanted == text {
-        bail!("{} does not depend on file:../../packages/node", source.join("package.json").display());
+    copy_into(&["server.js", "users.js", "jsconfig.json"].map(|name| source.join(name)), &installed)?;
+    let manifest = source.join("package.json");
+    let text = fs::read_to_string(&manifest).with_context(|| format!("cannot read {}", manifest.display()))?;
+    // npm would keep the package that it has unpacked as long as its version stays, or else install the others again, of which
+    // SQLite may have to be compiled.
+    let Some((before, after)) = text.split_once(OURS) else {
+        bail!("{} does not have the package as its last dependency: {}", manifest.display(), OURS.trim());
+    };
+    let wanted = format!("{}\n{after}", before.trim_end().trim_end_matches(','));
+    let stamp = installed.join("installed.json");
+    if !fs::read_to_string(&stamp).is_ok_and(|stamp| stamp == wanted) {
+        say(format_args!("installing what examples/node-app depends on from npm into {}", installed.display()));
+        fs::write(installed.join("package.json"), &wanted)?;
+        cmd!(shell, "npm install --prefix {installed} --no-package-lock --no-audit --no-fund --silent")
+            .run()
+            .context("cannot install what examples/node-app depends on; it needs access to an npm registry")?;
+        fs::write(&stamp, &wanted)?;
     }
-    fs::write(&manifest, wanted)?;
-    // The package keeps its version while it changes: npm would keep the one that it has unpacked.
-    remove(&installed.join("node_modules/scimwell"))?;
-    remove(&installed.join("node_modules/.package-lock.json"))?;
-    cmd!(shell, "npm install --prefix {installed} --no-package-lock --no-audit --no-fund --silent")
-        .run()
-        .context("cannot install examples/node-app; it needs access to an npm registry")
+    let ours = installed.join("node_modules/scimwell");
+    remove(&ours)?;
+    fs::create_dir_all(&ours)?;
+    cmd!(shell, "tar -xzf {package} --directory {ours} --strip-components 1").quiet().run()?;
+    Ok(())
 }
 
 /// The virtual environment `target/python-app`, with the wheel installed.
