@@ -234,7 +234,7 @@ impl Storage for Misbehaving {
         match self.fault() {
             Fault::DropsLastKey => drop(values.pop()),
             Fault::ExtraValue => values.push(None),
-            Fault::CutsValues => values.iter_mut().flatten().for_each(|value| drop(value.pop())),
+            Fault::CutsValues => values.iter_mut().flatten().for_each(cut),
             Fault::ReadsLate => self.arrive().await?,
             _ => {}
         }
@@ -257,7 +257,7 @@ impl Storage for Misbehaving {
             Fault::ForeignEntry => entries.push(Entry { key: vec![0xff; 9], value: vec![] }),
             Fault::RepeatsEntry => entries.extend(entries.first().cloned()),
             Fault::SwapsEntries if entries.len() > 1 => entries.swap(0, 1),
-            Fault::CutsValues => entries.iter_mut().for_each(|entry| drop(entry.value.pop())),
+            Fault::CutsValues => entries.iter_mut().for_each(|entry| cut(&mut entry.value)),
             Fault::IgnoresCase => entries.sort_by_key(|entry| entry.key.to_ascii_lowercase()),
             Fault::ReadsLate => self.arrive().await?,
             _ => {}
@@ -321,6 +321,11 @@ impl Storage for Misbehaving {
             _ => self.memory.commit(tenant, checks, taken).await,
         }
     }
+}
+
+/// Takes the last byte off.
+fn cut(value: &mut Value) {
+    value.truncate(value.len().saturating_sub(1));
 }
 
 /// What a counter holds; 0 where it is none.

@@ -1,4 +1,4 @@
-//! What docs/embedding.md says of versions: which guests run on which hosts, and that the WIT packages can be published.
+//! What docs/embedding.md says of versions, on the component itself: which guests run on this host.
 
 use std::sync::Arc;
 
@@ -7,9 +7,6 @@ use scimwell::storage::Memory;
 use scimwell::tokens::StaticToken;
 use scimwell::{Config, Engine, Provider, Request};
 use scimwell_tests::server::workspace;
-use wasmtime::component::{Component, Linker};
-use wit_component::{DecodedWasm, decode, encode};
-use wit_parser::Resolve;
 
 fn guest() -> Vec<u8> {
     let path = workspace().join("target/components/scimwell.wasm");
@@ -86,54 +83,4 @@ fn a_guest_of_another_minor_version_is_refused() {
 #[test]
 fn a_guest_that_calls_what_this_host_has_not_is_refused() {
     refused(&guest_with("[method]store.count", "[method]store.tally"), "[method]store.tally");
-}
-
-/// Both ways, with an interface of each version: what matters is that the first number that isn't 0 is the same.
-#[track_caller]
-fn links(host: &str, guest: &str, fits: bool) {
-    let engine = wasmtime::Engine::default();
-    let text = format!(
-        r#"(component (import "scimwell:provider/probe@{guest}" (instance (export "ask" (func (result u32))))))"#
-    );
-    let component = Component::from_binary(&engine, &wat::parse_str(text).expect("it parses")).expect("it compiles");
-    let mut linker: Linker<()> = Linker::new(&engine);
-    let mut probe = linker.instance(&format!("scimwell:provider/probe@{host}")).expect("a new name");
-    probe.func_wrap("ask", |_, ()| Ok((1_u32,))).expect("a new name");
-    // What a newer host has beside it is no guest's business.
-    probe.func_wrap("added-later", |_, ()| Ok((2_u32,))).expect("a new name");
-    assert_eq!(linker.instantiate_pre(&component).is_ok(), fits, "a guest of {guest} on a host of {host}");
-}
-
-#[test]
-fn versions_fit_within_a_minor_before_1_0_and_a_major_thereafter() {
-    links("0.1.0", "0.1.0", true);
-    links("0.1.9", "0.1.0", true);
-    links("0.1.0", "0.1.9", true);
-    links("0.2.0", "0.1.0", false);
-    links("0.1.0", "0.2.0", false);
-    links("1.4.0", "1.0.2", true);
-    links("2.0.0", "1.0.0", false);
-    links("1.0.0", "0.1.0", false);
-}
-
-/// What `wkg wit build` makes of each package is what is published; it reads back as the same.
-#[test]
-fn the_wit_packages_can_be_published() {
-    let mut resolve = Resolve::default();
-    for directory in ["wit", "wit/service"] {
-        let (package, _) = resolve.push_dir(workspace().join(directory)).expect("the package parses");
-        let name = resolve.packages[package].name.clone();
-        let bytes = encode(&resolve, package).expect("the package encodes");
-        let DecodedWasm::WitPackage(decoded, again) = decode(&bytes).expect("it decodes") else {
-            panic!("{name} is no WIT package");
-        };
-        let items = |resolve: &Resolve, package| {
-            let package: &wit_parser::Package = &resolve.packages[package];
-            let names = package.interfaces.keys().chain(package.worlds.keys());
-            (package.name.clone(), names.cloned().collect::<Vec<String>>())
-        };
-        let (before, after) = (items(&resolve, package), items(&decoded, again));
-        assert_eq!(before, after);
-        assert!(before.0.version.is_some() && !before.1.is_empty(), "{before:?}");
-    }
 }

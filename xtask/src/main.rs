@@ -8,6 +8,7 @@ mod foreign;
 mod spin;
 mod steps;
 mod suite;
+mod wit;
 mod workspace;
 
 use std::process::ExitCode;
