@@ -9,7 +9,7 @@ use crate::http::{Header, Request, Response};
 use crate::resource::Timestamp;
 use crate::store::log::Operation;
 use crate::store::replies;
-use crate::store::{self, Check, Entry, Key, KeyRange, Mutation, Outcome, ScanOptions, StoreError, Value};
+use crate::store::{self, Check, Entry, Key, KeyRange, Mutation, Outcome, Reading, ScanOptions, StoreError, Value};
 
 mod libc;
 
@@ -106,20 +106,21 @@ impl Host for Imports {
 impl store::Store for storage::Store {
     fn get(&self, keys: &[Key]) -> Result<Vec<Option<Value>>, StoreError> {
         let values = storage::Store::get(self, keys).map_err(|error| replies::failed("storage.get", error.into()))?;
-        replies::values(keys, values)
+        replies::values("storage.get", keys, values)
     }
 
-    fn scan(&self, range: &KeyRange, wanted: ScanOptions) -> Result<Vec<Entry>, StoreError> {
-        let options = storage::ScanOptions {
-            reverse: wanted.reverse,
-            keys_only: wanted.keys_only,
-            skip: wanted.skip,
-            limit: wanted.limit,
-        };
-        let entries = storage::Store::scan(self, &range_of(range), options)
+    fn scan(&self, range: &KeyRange, options: ScanOptions) -> Result<Vec<Entry>, StoreError> {
+        let entries = storage::Store::scan(self, &range_of(range), options_of(options))
             .map_err(|error| replies::failed("storage.scan", error.into()))?;
-        let entries = entries.into_iter().map(|entry| Entry { key: entry.key, value: entry.value }).collect();
-        replies::entries(range, wanted, entries)
+        replies::entries("storage.scan", range, options, entries_of(entries))
+    }
+
+    fn read(&self, keys: &[Key], ranges: &[KeyRange], options: ScanOptions) -> Result<Reading, StoreError> {
+        let told: Vec<_> = ranges.iter().map(range_of).collect();
+        let reading = storage::Store::read(self, keys, &told, options_of(options))
+            .map_err(|error| replies::failed("storage.read", error.into()))?;
+        let entries = reading.entries.into_iter().map(entries_of).collect();
+        replies::reading(keys, ranges, options, Reading { values: reading.values, entries })
     }
 
     fn count(&self, range: &KeyRange) -> Result<u64, StoreError> {
@@ -138,6 +139,15 @@ impl store::Store for storage::Store {
         };
         replies::outcome(checks, outcome)
     }
+}
+
+fn entries_of(entries: Vec<storage::Entry>) -> Vec<Entry> {
+    entries.into_iter().map(|entry| Entry { key: entry.key, value: entry.value }).collect()
+}
+
+fn options_of(options: ScanOptions) -> storage::ScanOptions {
+    let ScanOptions { reverse, keys_only, skip, limit } = options;
+    storage::ScanOptions { reverse, keys_only, skip, limit }
 }
 
 fn range_of(range: &KeyRange) -> storage::KeyRange {

@@ -18,7 +18,7 @@ use crate::authenticator::{AuthError, Authenticator, Credentials, Permissions, P
 use crate::bindings::scimwell::provider::{authenticator as wit_auth, policy as wit_policy, storage as wit_storage};
 use crate::metrics::Metrics;
 use crate::policy::{Change, Operation, Policy, Refusal};
-use crate::storage::{Check, KeyRange, MAX_TENANT, Mutation, Outcome, ScanOptions, Storage, StoreError};
+use crate::storage::{Check, Entry, KeyRange, MAX_TENANT, Mutation, Outcome, ScanOptions, Storage, StoreError};
 
 use import::Calls;
 pub(crate) use import::Panicked;
@@ -229,19 +229,36 @@ impl wit_storage::HostStore for Instance {
         if options.limit > SCAN_LIMIT {
             return Ok(Err(wit_storage::StoreError::TooLarge));
         }
-        let options = ScanOptions {
-            reverse: options.reverse,
-            keys_only: options.keys_only,
-            skip: options.skip,
-            limit: options.limit,
-        };
-        let range = range.into();
+        let (range, options) = (range.into(), options.into());
         match self.calls.run("storage.scan", || self.imports.storage.scan(tenant, &range, options)).await? {
-            Ok(entries) => Ok(Ok(entries
-                .into_iter()
-                .map(|entry| wit_storage::Entry { key: entry.key, value: entry.value })
-                .collect())),
+            Ok(entries) => Ok(Ok(entries_of(entries))),
             Err(error) => Ok(Err(logged("storage.scan", tenant, &error))),
+        }
+    }
+
+    async fn read(
+        &mut self,
+        handle: Resource<StoreHandle>,
+        keys: Vec<Vec<u8>>,
+        ranges: Vec<wit_storage::KeyRange>,
+        options: wit_storage::ScanOptions,
+    ) -> wasmtime::Result<Result<wit_storage::Reading, wit_storage::StoreError>> {
+        let tenant = match self.tenant(&handle)? {
+            Ok(tenant) => tenant,
+            Err(denied) => return Ok(Err(denied)),
+        };
+        let most = u64::from(options.limit).saturating_mul(ranges.len() as u64);
+        if most > u64::from(SCAN_LIMIT) {
+            return Ok(Err(wit_storage::StoreError::TooLarge));
+        }
+        let ranges: Vec<KeyRange> = ranges.into_iter().map(KeyRange::from).collect();
+        let options = options.into();
+        match self.calls.run("storage.read", || self.imports.storage.read(tenant, &keys, &ranges, options)).await? {
+            Ok(reading) => Ok(Ok(wit_storage::Reading {
+                values: reading.values,
+                entries: reading.entries.into_iter().map(entries_of).collect(),
+            })),
+            Err(error) => Ok(Err(logged("storage.read", tenant, &error))),
         }
     }
 
@@ -387,6 +404,17 @@ impl From<wit_storage::KeyRange> for KeyRange {
     fn from(range: wit_storage::KeyRange) -> Self {
         Self { start: range.start, end: range.end }
     }
+}
+
+impl From<wit_storage::ScanOptions> for ScanOptions {
+    fn from(options: wit_storage::ScanOptions) -> Self {
+        let wit_storage::ScanOptions { reverse, keys_only, skip, limit } = options;
+        Self { reverse, keys_only, skip, limit }
+    }
+}
+
+fn entries_of(entries: Vec<Entry>) -> Vec<wit_storage::Entry> {
+    entries.into_iter().map(|entry| wit_storage::Entry { key: entry.key, value: entry.value }).collect()
 }
 
 impl From<wit_storage::Mutation> for Mutation {

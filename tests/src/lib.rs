@@ -9,6 +9,7 @@ pub mod misbehaving;
 pub mod native;
 #[cfg(unix)]
 pub mod postgres;
+pub mod race;
 pub mod scenario;
 pub mod server;
 pub mod spin;

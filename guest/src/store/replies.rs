@@ -4,29 +4,30 @@
 //! Architecture invariant: only what costs no more than a look at the keys is tested here; whether a store keeps its
 //! contract is for the storage check to find out.
 
-use super::{Check, Entry, Key, KeyRange, Outcome, ScanOptions, StoreError, Value};
+use super::{Check, Entry, Key, KeyRange, Outcome, Reading, ScanOptions, StoreError, Value};
 
 /// One value, or its absence, for each key.
-pub fn values(keys: &[Key], values: Vec<Option<Value>>) -> Result<Vec<Option<Value>>, StoreError> {
+pub fn values(call: &str, keys: &[Key], values: Vec<Option<Value>>) -> Result<Vec<Option<Value>>, StoreError> {
     if values.len() == keys.len() {
         return Ok(values);
     }
-    wrong(format!("storage.get: {} keys were asked for, and {} values came", keys.len(), values.len()))
+    wrong(format!("{call}: {} keys were asked for, and {} values came", keys.len(), values.len()))
 }
 
 /// Not more entries than wanted, within the range, each once and in order.
-pub fn entries(range: &KeyRange, options: ScanOptions, entries: Vec<Entry>) -> Result<Vec<Entry>, StoreError> {
+pub fn entries(
+    call: &str,
+    range: &KeyRange,
+    options: ScanOptions,
+    entries: Vec<Entry>,
+) -> Result<Vec<Entry>, StoreError> {
     if entries.len() > options.limit as usize {
-        return wrong(format!(
-            "storage.scan: {} entries at most were asked for, and {} came",
-            options.limit,
-            entries.len()
-        ));
+        return wrong(format!("{call}: {} entries at most were asked for, and {} came", options.limit, entries.len()));
     }
     let is_outside = |entry: &&Entry| entry.key < range.start || entry.key >= range.end;
     if let Some(entry) = entries.iter().find(is_outside) {
         return wrong(format!(
-            "storage.scan: key \"{}\" is outside the range from \"{}\" to \"{}\"",
+            "{call}: key \"{}\" is outside the range from \"{}\" to \"{}\"",
             entry.key.escape_ascii(),
             range.start.escape_ascii(),
             range.end.escape_ascii()
@@ -39,12 +40,29 @@ pub fn entries(range: &KeyRange, options: ScanOptions, entries: Vec<Entry>) -> R
     match entries.windows(2).find(|pair| !is_ordered(pair)) {
         None => Ok(entries),
         Some(pair) => wrong(format!(
-            "storage.scan: key \"{}\" comes before \"{}\" in a walk that is {}",
+            "{call}: key \"{}\" comes before \"{}\" in a walk that is {}",
             pair[0].key.escape_ascii(),
             pair[1].key.escape_ascii(),
             if options.reverse { "descending" } else { "ascending" }
         )),
     }
+}
+
+/// The same for keys and ranges in one call.
+pub fn reading(
+    keys: &[Key],
+    ranges: &[KeyRange],
+    options: ScanOptions,
+    reading: Reading,
+) -> Result<Reading, StoreError> {
+    const CALL: &str = "storage.read";
+    if reading.entries.len() != ranges.len() {
+        let came = reading.entries.len();
+        return wrong(format!("{CALL}: {} ranges were asked for, and the entries of {came} came", ranges.len()));
+    }
+    let values = values(CALL, keys, reading.values)?;
+    let found = ranges.iter().zip(reading.entries).map(|(range, found)| entries(CALL, range, options, found));
+    Ok(Reading { values, entries: found.collect::<Result<_, _>>()? })
 }
 
 /// A conflict has a check that failed.
@@ -85,7 +103,7 @@ mod tests {
     fn check(options: ScanOptions, keys: &[&str], wrong: Option<&str>) {
         let range = KeyRange { start: b"b".to_vec(), end: b"f".to_vec() };
         let found: Vec<Entry> = keys.iter().map(|key| Entry { key: (*key).into(), value: vec![] }).collect();
-        match (entries(&range, options, found.clone()), wrong) {
+        match (entries("storage.scan", &range, options, found.clone()), wrong) {
             (Ok(passed), None) => assert_eq!(passed, found),
             (Err(StoreError::Other(why)), Some(part)) => {
                 assert!(why.starts_with("storage.scan: ") && why.contains(part), "{why}");
@@ -111,10 +129,29 @@ mod tests {
     #[test]
     fn gets() {
         let keys = [b"a".to_vec(), b"b".to_vec()];
-        assert_eq!(values(&keys, vec![None, None]), Ok(vec![None, None]));
+        assert_eq!(values("storage.get", &keys, vec![None, None]), Ok(vec![None, None]));
         for wrong in [vec![], vec![None], vec![None; 3]] {
-            let error = values(&keys, wrong).unwrap_err();
+            let error = values("storage.get", &keys, wrong).unwrap_err();
             assert!(matches!(&error, StoreError::Other(why) if why.starts_with("storage.get: 2 keys")), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn readings() {
+        let (keys, ranges) = ([b"a".to_vec()], [KeyRange { start: b"b".to_vec(), end: b"f".to_vec() }]);
+        let check = |values: Vec<Option<Value>>, entries: Vec<Vec<Entry>>| {
+            reading(&keys, &ranges, ALL, Reading { values, entries })
+        };
+        let entry = |key: &str| Entry { key: key.into(), value: vec![] };
+        assert!(check(vec![None], vec![vec![entry("c")]]).is_ok());
+        for (values, entries) in [
+            (vec![], vec![vec![]]),
+            (vec![None], vec![]),
+            (vec![None], vec![vec![], vec![]]),
+            (vec![None], vec![vec![entry("g")]]),
+        ] {
+            let error = check(values, entries).unwrap_err();
+            assert!(matches!(&error, StoreError::Other(why) if why.starts_with("storage.read: ")), "{error:?}");
         }
     }
 
