@@ -244,7 +244,7 @@ fn a_counter_of_another_form_is_500_and_not_0() {
     let response = send(&host, "GET", "/Users", &[], None);
     assert_eq!(response.status, 500);
     let log = response.log.unwrap();
-    assert!(log.contains("storage.get") && log.contains("1 bytes"), "{log}");
+    assert!(log.contains("storage.commit") && log.contains("1 bytes"), "{log}");
 }
 
 /// A store that cuts values short must not make its half of an object a part of the answer.

@@ -135,7 +135,7 @@ pub fn counter(value: Option<&[u8]>) -> crate::error::Result<i64> {
     let Some(bytes) = value else { return Ok(0) };
     bytes.try_into().map(i64::from_le_bytes).map_err(|_| {
         ScimError::new(ErrorKind::Internal, "The server failed to read a stored counter.").with_log(format!(
-            "storage.commit has kept, or storage.get or storage.scan has answered, a counter of {} bytes; `add` makes 8",
+            "storage.commit has kept, or a read has answered, a counter of {} bytes; `add` makes 8",
             bytes.len()
         ))
     })

@@ -153,7 +153,10 @@ impl Document {
 
     /// The parts of a stored document, its attributes still as text.
     pub fn decode(id: &str, bytes: &[u8]) -> Result<Self> {
-        Self::split(bytes).ok_or_else(|| unreadable(id, "it is cut short or of another format; storage.get and storage.scan answer with values as they were put"))
+        // Its format is ours, so the store has not kept it as it was put, or gives something else.
+        const WHY: &str =
+            "storage.get, storage.scan or storage.read answers with a value that is cut short or of another format";
+        Self::split(bytes).ok_or_else(|| unreadable(id, WHY))
     }
 
     fn split(bytes: &[u8]) -> Option<Self> {
