@@ -253,7 +253,7 @@ fn a_document_that_was_cut_short_is_500() {
     let host = TestHost::default();
     let id = create(&host, "ann");
     let document = keys::document(REGISTRY.by_name("User").unwrap(), &id);
-    let whole = host.memory.get(&[document.clone()]).unwrap()[0].clone().unwrap();
+    let whole = host.memory.get(std::slice::from_ref(&document)).unwrap()[0].clone().unwrap();
     for end in [0, 1, 10, whole.len() - 1] {
         host.memory.commit(&[], &[Mutation::Put(document.clone(), whole[..end].to_vec())]).unwrap();
         for target in [format!("/Users/{id}"), "/Users".to_owned()] {
