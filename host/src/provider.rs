@@ -11,7 +11,7 @@ use wasmtime::Store;
 use crate::authenticator::{Acting, Authenticator, Principal};
 use crate::bindings::exports::scimwell::provider::handler;
 use crate::engine::{Engine, Runtime};
-use crate::instance::{Imports, Instance, OtherTenant};
+use crate::instance::{Imports, Instance, OtherTenant, Panicked};
 use crate::kept::{Client, Kept, KeptInstances};
 use crate::metrics::Metrics;
 use crate::policy::Policy;
@@ -94,10 +94,15 @@ pub(crate) enum Failure {
         /// What it wrote to its standard output and error: a panic's message for example.
         output: String,
     },
+    /// Code of the embedder's that it called panicked.
+    Import(Panicked),
     /// It wanted more memory than it may have.
     Memory,
     /// It took too long, or waited too long for its turn.
-    TimedOut,
+    TimedOut {
+        /// The import that it was waiting for.
+        import: Option<&'static str>,
+    },
 }
 
 /// A SCIM service provider: a component, and what it needs from outside.
@@ -222,7 +227,7 @@ impl Runtime {
         match timeout_at(deadline, self.permits.acquire()).await {
             Ok(Ok(permit)) => Ok(Turn { _permit: permit, deadline }),
             // Nothing closes the semaphore.
-            Ok(Err(_)) | Err(_) => Err(Failure::TimedOut),
+            Ok(Err(_)) | Err(_) => Err(Failure::TimedOut { import: None }),
         }
     }
 }
@@ -238,8 +243,11 @@ impl Turn<'_> {
         match timeout_at(self.deadline, call(store)).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(_)) if store.data().memory.exceeded => Err(Failure::Memory),
-            Ok(Err(error)) => Err(Failure::Trap { error, output: store.data().output() }),
-            Err(_elapsed) => Err(Failure::TimedOut),
+            Ok(Err(error)) => match error.downcast_ref::<Panicked>() {
+                Some(panicked) => Err(Failure::Import(panicked.clone())),
+                None => Err(Failure::Trap { error, output: store.data().output() }),
+            },
+            Err(_elapsed) => Err(Failure::TimedOut { import: store.data().calling() }),
         }
     }
 }
@@ -250,9 +258,12 @@ pub(crate) fn failed(failure: &Failure, request_id: &str, metrics: &Metrics) -> 
         Failure::Trap { error, output } => {
             metrics.trapped();
             tracing::error!(request_id, error = format!("{error:?}"), output, "the component trapped");
-            let detail =
-                format!("The server failed on this request; its log has the cause under request id {request_id}.");
-            Response::error(500, &detail)
+            server_failed(request_id)
+        }
+        Failure::Import(Panicked { import, message }) => {
+            metrics.trapped();
+            tracing::error!(request_id, import, panic = message, "what the component calls panicked");
+            server_failed(request_id)
         }
         Failure::Memory => {
             metrics.exceeded_memory();
@@ -263,9 +274,10 @@ pub(crate) fn failed(failure: &Failure, request_id: &str, metrics: &Metrics) -> 
             );
             Response::error(500, &detail)
         }
-        Failure::TimedOut => {
+        Failure::TimedOut { import } => {
             metrics.timed_out();
-            tracing::error!(request_id, "the request took too long and was stopped");
+            // Without a name it was the component itself that took the time, or others that it waited for.
+            tracing::error!(request_id, import, "the request took too long and was stopped");
             let detail = format!(
                 "The server could not finish this request in time (request id {request_id}); whether a change was made is \
                  unknown: read the resource before repeating it."
@@ -273,6 +285,11 @@ pub(crate) fn failed(failure: &Failure, request_id: &str, metrics: &Metrics) -> 
             Response::retry_later(&detail)
         }
     }
+}
+
+fn server_failed(request_id: &str) -> Response {
+    let detail = format!("The server failed on this request; its log has the cause under request id {request_id}.");
+    Response::error(500, &detail)
 }
 
 impl From<Request> for handler::Request {

@@ -5,8 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use scimwell_storage_check::{
-    Case, Check, Ended, Entry, Key, KeyRange, Mutation, Outcome, ScanOptions, StoreError, Subject, Value, Verdict,
-    conclude, prepare, run, take_part,
+    Case, Check, Ended, Entry, Key, KeyRange, Mutation, Outcome, Reading, ScanOptions, StoreError, Subject, Value,
+    Verdict, conclude, prepare, run, take_part,
 };
 
 // Nothing here prints, and an embedder of a storage should not have to bring wasi:cli.
@@ -160,14 +160,19 @@ impl Subject for Imported {
     }
 
     async fn scan(&self, tenant: &str, range: &KeyRange, options: ScanOptions) -> Result<Vec<Entry>, StoreError> {
-        let options = storage::ScanOptions {
-            reverse: options.reverse,
-            keys_only: options.keys_only,
-            skip: options.skip,
-            limit: options.limit,
-        };
-        let entries = Self::with(tenant, |store| store.scan(&range_of(range.clone()), options))?;
-        Ok(entries.into_iter().map(|entry| Entry { key: entry.key, value: entry.value }).collect())
+        Self::with(tenant, |store| store.scan(&range_of(range.clone()), options_of(options))).map(entries_of)
+    }
+
+    async fn read(
+        &self,
+        tenant: &str,
+        keys: &[Key],
+        ranges: &[KeyRange],
+        options: ScanOptions,
+    ) -> Result<Reading, StoreError> {
+        let ranges: Vec<_> = ranges.iter().cloned().map(range_of).collect();
+        let reading = Self::with(tenant, |store| store.read(keys, &ranges, options_of(options)))?;
+        Ok(Reading { values: reading.values, entries: reading.entries.into_iter().map(entries_of).collect() })
     }
 
     async fn count(&self, tenant: &str, range: &KeyRange) -> Result<u64, StoreError> {
@@ -184,6 +189,15 @@ impl Subject for Imported {
     }
 
     async fn pause(&self) {}
+}
+
+fn options_of(options: ScanOptions) -> storage::ScanOptions {
+    let ScanOptions { reverse, keys_only, skip, limit } = options;
+    storage::ScanOptions { reverse, keys_only, skip, limit }
+}
+
+fn entries_of(entries: Vec<storage::Entry>) -> Vec<Entry> {
+    entries.into_iter().map(|entry| Entry { key: entry.key, value: entry.value }).collect()
 }
 
 fn range_of(range: KeyRange) -> storage::KeyRange {

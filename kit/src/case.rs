@@ -20,6 +20,7 @@ pub enum Case {
     Append,
     Scan,
     LongScan,
+    Read,
     Count,
     Limits,
     TenantsIsolated,
@@ -50,6 +51,7 @@ impl Case {
         Self::Append,
         Self::Scan,
         Self::LongScan,
+        Self::Read,
         Self::Count,
         Self::Limits,
         Self::TenantsIsolated,
@@ -95,6 +97,7 @@ impl Case {
             }
             Self::Scan => ("scan", "Ranges, `reverse`, `skip`, `limit` and `keys-only`, empty ranges included."),
             Self::LongScan => ("long-scan", "The same on 5,000 entries, which are written in one commit."),
+            Self::Read => ("read", "Values and ranges in one call are what `get` and `scan` give, each in its place."),
             Self::Count => ("count", "The number of keys in a range."),
             Self::Limits => (
                 "limits",
@@ -176,6 +179,7 @@ pub async fn take_part<S: Subject>(subject: &S, case: Case, part: u32, of: u32) 
         Case::Counters => points::counters(s).await,
         Case::Append => points::append(s).await,
         Case::Scan => scans::scan(s).await,
+        Case::Read => scans::read(s).await,
         Case::LongScan => scans::long_scan(s).await,
         Case::Count => scans::count(s).await,
         Case::Limits => sizes::limits(s).await,

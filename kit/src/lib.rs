@@ -26,6 +26,6 @@ mod types;
 pub use case::{Case, conclude, prepare, run, take_part};
 pub use space::{ALL, Ended, Space, Subject, Verdict, broken, same};
 pub use types::{
-    Check, Entry, Key, KeyRange, MAX_COMMIT, MAX_KEY, MAX_TENANT, MAX_VALUE, Mutation, Outcome, ScanOptions,
+    Check, Entry, Key, KeyRange, MAX_COMMIT, MAX_KEY, MAX_TENANT, MAX_VALUE, Mutation, Outcome, Reading, ScanOptions,
     StoreError, Value,
 };

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use crate::types::{Check, Entry, Key, KeyRange, MAX_KEY, Mutation, Outcome, ScanOptions, StoreError, Value};
+use crate::types::{Check, Entry, Key, KeyRange, MAX_KEY, Mutation, Outcome, Reading, ScanOptions, StoreError, Value};
 
 /// A storage under test. Every call names its tenant.
 pub trait Subject: Clone + Send + Sync + 'static {
@@ -18,6 +18,14 @@ pub trait Subject: Clone + Send + Sync + 'static {
         range: &KeyRange,
         options: ScanOptions,
     ) -> impl Future<Output = Result<Vec<Entry>, StoreError>> + Send;
+    /// The values of `keys`, and the entries of each of the `ranges`.
+    fn read(
+        &self,
+        tenant: &str,
+        keys: &[Key],
+        ranges: &[KeyRange],
+        options: ScanOptions,
+    ) -> impl Future<Output = Result<Reading, StoreError>> + Send;
     /// How many keys a range holds.
     fn count(&self, tenant: &str, range: &KeyRange) -> impl Future<Output = Result<u64, StoreError>> + Send;
     /// Applies all mutations if every check holds.

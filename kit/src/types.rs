@@ -45,6 +45,15 @@ pub struct ScanOptions {
     pub limit: u32,
 }
 
+/// What one reading of keys and ranges found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// What each of the keys maps to.
+    pub values: Vec<Option<Value>>,
+    /// The entries of each of the ranges.
+    pub entries: Vec<Vec<Entry>>,
+}
+
 /// `key` must still map to exactly `expected`; `None` means that it must be absent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {

@@ -11,6 +11,8 @@ use scimwell::storage::{
 /// What is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
+    /// Nothing, for now.
+    None,
     /// Commits without a look at the checks.
     IgnoresChecks,
     /// Takes an empty value for an absent one where it checks.
@@ -65,12 +67,24 @@ pub enum Fault {
     ReadsLate,
     /// Reads each key at a time of its own.
     TornReads,
+    /// Gives one value more than there are keys.
+    ExtraValue,
+    /// Ends each walk with an entry that lies outside the range.
+    ForeignEntry,
+    /// Gives the first entry twice.
+    RepeatsEntry,
+    /// Gives the first two entries in the wrong order.
+    SwapsEntries,
+    /// Cuts the last byte off each value.
+    CutsValues,
+    /// Keeps counters in decimal digits.
+    CountsInDigits,
 }
 
 /// Keeps everything in memory, and has the fault.
 pub struct Misbehaving {
     memory: Memory,
-    fault: Fault,
+    fault: Mutex<Fault>,
     numbers: AtomicU64,
     /// A commit that readers don't see yet.
     late: Mutex<Option<(String, Vec<Mutation>)>>,
@@ -79,22 +93,31 @@ pub struct Misbehaving {
 impl Misbehaving {
     /// An empty storage.
     pub fn new(fault: Fault) -> Self {
-        Self { memory: Memory::new(), fault, numbers: AtomicU64::new(0), late: Mutex::default() }
+        Self { memory: Memory::new(), fault: Mutex::new(fault), numbers: AtomicU64::new(0), late: Mutex::default() }
+    }
+
+    /// Goes on with another fault on the same data.
+    pub fn set(&self, fault: Fault) {
+        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+    }
+
+    fn fault(&self) -> Fault {
+        *self.fault.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tenant<'t>(&self, tenant: &'t str) -> &'t str {
-        if self.fault == Fault::MixesTenants { "all" } else { tenant }
+        if self.fault() == Fault::MixesTenants { "all" } else { tenant }
     }
 
     fn key(&self, mut key: Key) -> Key {
-        if self.fault == Fault::ShortKeys {
+        if self.fault() == Fault::ShortKeys {
             key.truncate(255);
         }
         key
     }
 
     fn value(&self, value: Value) -> Value {
-        match self.fault {
+        match self.fault() {
             Fault::KeepsText => String::from_utf8_lossy(&value).into_owned().into_bytes(),
             _ => value,
         }
@@ -122,7 +145,7 @@ impl Misbehaving {
     async fn checks(&self, tenant: &str, checks: Vec<Check>) -> Result<Vec<Check>, StoreError> {
         let mut taken = Vec::new();
         for mut check in checks {
-            match self.fault {
+            match self.fault() {
                 Fault::IgnoresChecks => continue,
                 Fault::EmptyIsAbsent if check.expected.as_ref().is_none_or(Vec::is_empty) => {
                     let stored = self.one(tenant, &check.key).await?;
@@ -143,17 +166,22 @@ impl Misbehaving {
     async fn mutation(&self, tenant: &str, mutation: Mutation) -> Result<Option<Mutation>, StoreError> {
         Ok(Some(match mutation {
             Mutation::Put(key, value)
-                if self.fault == Fault::NoLimits && (key.len() > 1024 || value.len() > 1 << 20) =>
+                if self.fault() == Fault::NoLimits && (key.len() > 1024 || value.len() > 1 << 20) =>
             {
                 return Ok(None);
             }
             Mutation::Put(key, value) => Mutation::Put(self.key(key), self.value(value)),
             Mutation::Delete(key) => Mutation::Delete(self.key(key)),
-            Mutation::Add(key, by) => match self.fault {
+            Mutation::Add(key, by) => match self.fault() {
                 Fault::LosesAdds => {
                     let before = counter(self.one(tenant, &key).await?);
                     tokio::task::yield_now().await;
                     Mutation::Put(key, before.wrapping_add(by).to_le_bytes().to_vec())
+                }
+                Fault::CountsInDigits => {
+                    let before = String::from_utf8(self.one(tenant, &key).await?.unwrap_or_default());
+                    let before = before.ok().and_then(|digits| digits.parse::<i64>().ok()).unwrap_or(0);
+                    Mutation::Put(key, before.wrapping_add(by).to_string().into_bytes())
                 }
                 Fault::Saturates => {
                     let before = counter(self.one(tenant, &key).await?);
@@ -165,10 +193,10 @@ impl Misbehaving {
                 }
                 _ => Mutation::Add(self.key(key), by),
             },
-            Mutation::Append(prefix, value) => match self.fault {
+            Mutation::Append(prefix, value) => match self.fault() {
                 Fault::ReusesNumbers | Fault::NumbersEarly => {
                     let number = self.numbers.fetch_add(1, Relaxed) + 1;
-                    if self.fault == Fault::NumbersEarly && number.is_multiple_of(3) {
+                    if self.fault() == Fault::NumbersEarly && number.is_multiple_of(3) {
                         for _ in 0..20 {
                             tokio::task::yield_now().await;
                         }
@@ -178,7 +206,7 @@ impl Misbehaving {
                 _ => Mutation::Append(self.key(prefix), value),
             },
             Mutation::DeleteRange(range) => {
-                if self.fault == Fault::ReusesNumbers {
+                if self.fault() == Fault::ReusesNumbers {
                     self.numbers.store(0, Relaxed);
                 }
                 Mutation::DeleteRange(range)
@@ -192,7 +220,7 @@ impl Storage for Misbehaving {
     async fn get(&self, tenant: &str, keys: &[Key]) -> Result<Vec<Option<Value>>, StoreError> {
         let tenant = self.tenant(tenant);
         let keys: Vec<Key> = keys.iter().map(|key| self.key(key.clone())).collect();
-        let mut values = match self.fault {
+        let mut values = match self.fault() {
             Fault::TornReads => {
                 let mut values = Vec::new();
                 for key in &keys {
@@ -203,8 +231,10 @@ impl Storage for Misbehaving {
             }
             _ => self.memory.get(tenant, &keys).await?,
         };
-        match self.fault {
+        match self.fault() {
             Fault::DropsLastKey => drop(values.pop()),
+            Fault::ExtraValue => values.push(None),
+            Fault::CutsValues => values.iter_mut().flatten().for_each(cut),
             Fault::ReadsLate => self.arrive().await?,
             _ => {}
         }
@@ -213,7 +243,7 @@ impl Storage for Misbehaving {
 
     async fn scan(&self, tenant: &str, range: &KeyRange, options: ScanOptions) -> Result<Vec<Entry>, StoreError> {
         let (tenant, mut range, mut options) = (self.tenant(tenant), range.clone(), options);
-        match self.fault {
+        match self.fault() {
             Fault::ForgetsReverse => options.reverse = false,
             Fault::ForgetsSkip => options.skip = 0,
             Fault::ExceedsLimit => options.limit = options.limit.saturating_add(1),
@@ -223,7 +253,11 @@ impl Storage for Misbehaving {
             _ => {}
         }
         let mut entries = self.memory.scan(tenant, &range, options).await?;
-        match self.fault {
+        match self.fault() {
+            Fault::ForeignEntry => entries.push(Entry { key: vec![0xff; 9], value: vec![] }),
+            Fault::RepeatsEntry => entries.extend(entries.first().cloned()),
+            Fault::SwapsEntries if entries.len() > 1 => entries.swap(0, 1),
+            Fault::CutsValues => entries.iter_mut().for_each(|entry| cut(&mut entry.value)),
             Fault::IgnoresCase => entries.sort_by_key(|entry| entry.key.to_ascii_lowercase()),
             Fault::ReadsLate => self.arrive().await?,
             _ => {}
@@ -233,7 +267,7 @@ impl Storage for Misbehaving {
 
     async fn count(&self, tenant: &str, range: &KeyRange) -> Result<u64, StoreError> {
         let count = self.memory.count(self.tenant(tenant), range).await?;
-        if self.fault == Fault::ReadsLate {
+        if self.fault() == Fault::ReadsLate {
             self.arrive().await?;
         }
         Ok(count)
@@ -247,7 +281,7 @@ impl Storage for Misbehaving {
         for mutation in mutations {
             taken.extend(self.mutation(tenant, mutation).await?);
         }
-        match self.fault {
+        match self.fault() {
             Fault::ForgetsCommits => self.memory.commit(tenant, checks, vec![]).await,
             Fault::AlwaysConflict => Ok(Outcome::Conflict),
             Fault::WritesOnConflict => {
@@ -287,6 +321,11 @@ impl Storage for Misbehaving {
             _ => self.memory.commit(tenant, checks, taken).await,
         }
     }
+}
+
+/// Takes the last byte off.
+fn cut(value: &mut Value) {
+    value.truncate(value.len().saturating_sub(1));
 }
 
 /// What a counter holds; 0 where it is none.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use scimwell::storage::{Check, KeyRange, Mutation, Outcome, ScanOptions, Storage, StoreError};
+use scimwell::storage::{Check, Entry, KeyRange, Mutation, Outcome, Reading, ScanOptions, Storage, StoreError};
 use wasmtime::component::{Component, HasSelf, Linker, Resource, ResourceTable};
 use wasmtime::{Config, Engine, Store};
 
@@ -197,14 +197,12 @@ impl storage::HostStore for State {
         range: storage::KeyRange,
         options: storage::ScanOptions,
     ) -> wasmtime::Result<Result<Vec<storage::Entry>, storage::StoreError>> {
-        let storage::ScanOptions { reverse, keys_only, skip, limit } = options;
-        let options = ScanOptions { reverse, keys_only, skip, limit };
+        let options = options_of(options);
         let found = match self.tenant(&handle)? {
             Ok(tenant) => self.storage.scan(tenant, &range_of(range), options).await,
             Err(denied) => return Ok(Err(denied)),
         };
-        let entry = |entry: scimwell::storage::Entry| storage::Entry { key: entry.key, value: entry.value };
-        Ok(found.map(|entries| entries.into_iter().map(entry).collect()).map_err(error))
+        Ok(found.map(entries_of).map_err(error))
     }
 
     async fn read(
@@ -214,21 +212,16 @@ impl storage::HostStore for State {
         ranges: Vec<storage::KeyRange>,
         options: storage::ScanOptions,
     ) -> wasmtime::Result<Result<storage::Reading, storage::StoreError>> {
-        let storage::ScanOptions { reverse, keys_only, skip, limit } = options;
-        let options = ScanOptions { reverse, keys_only, skip, limit };
         let ranges: Vec<KeyRange> = ranges.into_iter().map(range_of).collect();
-        let reading = match self.tenant(&handle)? {
-            Ok(tenant) => self.storage.read(tenant, &keys, &ranges, options).await,
+        let found = match self.tenant(&handle)? {
+            Ok(tenant) => self.storage.read(tenant, &keys, &ranges, options_of(options)).await,
             Err(denied) => return Ok(Err(denied)),
         };
-        let entry = |entry: scimwell::storage::Entry| storage::Entry { key: entry.key, value: entry.value };
-        let entries = |entries: Vec<scimwell::storage::Entry>| entries.into_iter().map(entry).collect();
-        Ok(reading
-            .map(|reading| storage::Reading {
-                values: reading.values,
-                entries: reading.entries.into_iter().map(entries).collect(),
-            })
-            .map_err(error))
+        let reading = |found: Reading| storage::Reading {
+            values: found.values,
+            entries: found.entries.into_iter().map(entries_of).collect(),
+        };
+        Ok(found.map(reading).map_err(error))
     }
 
     async fn count(
@@ -265,6 +258,15 @@ impl storage::HostStore for State {
         self.table.delete(handle)?;
         Ok(())
     }
+}
+
+fn options_of(options: storage::ScanOptions) -> ScanOptions {
+    let storage::ScanOptions { reverse, keys_only, skip, limit } = options;
+    ScanOptions { reverse, keys_only, skip, limit }
+}
+
+fn entries_of(entries: Vec<Entry>) -> Vec<storage::Entry> {
+    entries.into_iter().map(|entry| storage::Entry { key: entry.key, value: entry.value }).collect()
 }
 
 fn range_of(range: storage::KeyRange) -> KeyRange {

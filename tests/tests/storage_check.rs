@@ -105,6 +105,7 @@ fn commits_that_are_wrong_are_found() {
 #[test]
 fn counters_and_logs_that_are_wrong_are_found() {
     finds(Fault::Saturates, "counters");
+    finds(Fault::CountsInDigits, "counters");
     finds(Fault::AddsToText, "failure-leaves-nothing");
     finds(Fault::ReusesNumbers, "append");
 }
@@ -112,6 +113,11 @@ fn counters_and_logs_that_are_wrong_are_found() {
 #[test]
 fn reads_that_are_wrong_are_found() {
     finds(Fault::DropsLastKey, "get");
+    finds(Fault::ExtraValue, "get");
+    finds(Fault::CutsValues, "get");
+    finds(Fault::RepeatsEntry, "put-and-delete");
+    finds(Fault::SwapsEntries, "byte-order");
+    finds(Fault::ForeignEntry, "scan");
     finds(Fault::IgnoresCase, "byte-order");
     finds(Fault::ForgetsReverse, "scan");
     finds(Fault::ForgetsSkip, "scan");

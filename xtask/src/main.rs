@@ -9,6 +9,7 @@ mod packages;
 mod spin;
 mod steps;
 mod suite;
+mod wit;
 mod workspace;
 
 use std::process::ExitCode;

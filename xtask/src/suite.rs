@@ -14,6 +14,7 @@ use crate::foreign;
 use crate::packages;
 use crate::spin;
 use crate::steps::Steps;
+use crate::wit;
 use crate::workspace::{WASM_TARGET, Workspace, say};
 
 /// What `pip` installs to run the compliance suite.
@@ -60,6 +61,7 @@ pub(crate) fn test(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         compose::composed(workspace)?;
         Ok(String::new())
     })?;
+    steps.run("WIT packages", || wit::check(workspace))?;
     steps.run("lint", || {
         workspace.cargo("clippy --release --workspace --all-targets -- -D warnings").run()?;
         Ok(String::new())

@@ -20,7 +20,9 @@ use std::sync::Arc;
 use scimwell_storage_check::{Case, Ended, Space, Subject, Verdict, broken, conclude, prepare, run, same, take_part};
 use tokio::task::JoinSet;
 
-use super::{Check, Entry, Key, KeyRange, MAX_TENANT, Mutation, Outcome, ScanOptions, Storage, StoreError, Value};
+use super::{
+    Check, Entry, Key, KeyRange, MAX_TENANT, Mutation, Outcome, Reading, ScanOptions, Storage, StoreError, Value,
+};
 
 /// Callers at once in the clauses about races.
 const TASKS: u32 = 64;
@@ -113,6 +115,16 @@ impl Subject for Native {
 
     async fn scan(&self, tenant: &str, range: &KeyRange, options: ScanOptions) -> Result<Vec<Entry>, StoreError> {
         self.0.scan(tenant, range, options).await
+    }
+
+    async fn read(
+        &self,
+        tenant: &str,
+        keys: &[Key],
+        ranges: &[KeyRange],
+        options: ScanOptions,
+    ) -> Result<Reading, StoreError> {
+        self.0.read(tenant, keys, ranges, options).await
     }
 
     async fn count(&self, tenant: &str, range: &KeyRange) -> Result<u64, StoreError> {

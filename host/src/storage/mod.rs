@@ -19,21 +19,12 @@ pub use self::postgres::Postgres;
 pub use self::redb::Redb;
 
 pub use scimwell_storage_check::{
-    Check, Entry, Key, KeyRange, MAX_COMMIT, MAX_KEY, MAX_TENANT, MAX_VALUE, Mutation, Outcome, ScanOptions,
+    Check, Entry, Key, KeyRange, MAX_COMMIT, MAX_KEY, MAX_TENANT, MAX_VALUE, Mutation, Outcome, Reading, ScanOptions,
     StoreError, Value,
 };
 
 /// Bytes of the sequence number that [`Mutation::Append`] puts behind its prefix.
 const SEQUENCE: usize = size_of::<u64>();
-
-/// What one [`Storage::read`] found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reading {
-    /// What each of the keys maps to.
-    pub values: Vec<Option<Value>>,
-    /// The entries of each of the ranges.
-    pub entries: Vec<Vec<Entry>>,
-}
 
 /// An ordered, transactional key-value store, one key space a tenant.
 ///

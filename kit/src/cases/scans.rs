@@ -2,7 +2,10 @@
 
 use super::{put, range};
 use crate::space::{ALL, Space, Subject, Verdict, broken, same};
-use crate::types::{Entry, KeyRange, Mutation, ScanOptions};
+use crate::types::{Entry, Key, KeyRange, Mutation, Reading, ScanOptions, Value};
+
+/// A host may bound what the ranges of one `read` ask for together.
+const ALL_OF_FOUR: ScanOptions = ScanOptions { limit: 1_000, ..ALL };
 
 pub(crate) async fn byte_order<S: Subject>(s: &Space<S>) -> Verdict {
     // Capital and small letters are as far apart as their bytes, and bytes beyond 127 are no negative numbers.
@@ -48,6 +51,35 @@ pub(crate) async fn scan<S: Subject>(s: &Space<S>) -> Verdict {
         }
     }
     Ok(())
+}
+
+pub(crate) async fn read<S: Subject>(s: &Space<S>) -> Verdict {
+    s.apply(["a", "b", "c", "d", "e"].map(|key| put(key, key)).to_vec()).await?;
+    let keys = ["d", "absent", "a"].map(Key::from);
+    let ranges = [range("b", "e"), range("x", "z"), range("c", "b"), range("a", "c")];
+    let all_options = [
+        ALL_OF_FOUR,
+        ScanOptions { reverse: true, ..ALL_OF_FOUR },
+        ScanOptions { skip: 1, limit: 1, ..ALL_OF_FOUR },
+        ScanOptions { keys_only: true, limit: 2, ..ALL_OF_FOUR },
+        ScanOptions { limit: 0, ..ALL_OF_FOUR },
+    ];
+    for options in all_options {
+        // What `get` and `scan` themselves give has cases of its own.
+        let mut expect = Reading { values: s.subject.get(&s.tenant, &keys).await?, entries: Vec::new() };
+        for range in &ranges {
+            expect.entries.push(s.scan(&range.start, &range.end, options).await?);
+        }
+        let found = s.subject.read(&s.tenant, &keys, &ranges, options).await?;
+        same(&format!("three keys and four ranges, {options:?}"), &found, &expect)?;
+    }
+    let found = s.subject.read(&s.tenant, &keys, &[], ALL_OF_FOUR).await?;
+    same("keys alone", &found.values, &[Some("d"), None, Some("a")].map(|value| value.map(Value::from)).to_vec())?;
+    same("ranges, where none are asked for", &found.entries.len(), &0)?;
+    let found = s.subject.read(&s.tenant, &[], &ranges[..1], ALL_OF_FOUR).await?;
+    same("ranges alone", &(found.values.len(), found.entries.len()), &(0, 1))?;
+    let found = s.subject.read(&s.tenant, &[], &[], ALL_OF_FOUR).await?;
+    same("nothing", &found, &Reading::default())
 }
 
 /// More entries than a storage is likely to handle in one step.
