@@ -16,6 +16,7 @@ use wasmtime_wasi_http::{
 
 use crate::authenticator::{AuthError, Authenticator, Credentials, Permissions, Principal};
 use crate::bindings::scimwell::provider::{authenticator as wit_auth, policy as wit_policy, storage as wit_storage};
+use crate::changes::{Deliveries, Outstanding};
 use crate::metrics::Metrics;
 use crate::policy::{Change, Operation, Policy, Refusal};
 use crate::storage::{Check, KeyRange, Mutation, Outcome, ScanOptions, Storage, StoreError};
@@ -31,6 +32,8 @@ pub(crate) struct Imports {
     pub(crate) authenticator: Arc<dyn Authenticator>,
     pub(crate) policy: Arc<dyn Policy>,
     pub(crate) metrics: Arc<Metrics>,
+    /// Where the application wants to be told of changes.
+    pub(crate) deliveries: Option<Arc<Deliveries>>,
 }
 
 /// The state of one instance, thrown away with it.
@@ -46,6 +49,8 @@ pub(crate) struct Instance {
     http_hooks: NoOutgoing,
     output: Output,
     pub(crate) memory: MemoryCap,
+    /// The last commit of a change that the application is to be told of.
+    pub(crate) outstanding: Option<Outstanding>,
 }
 
 /// What the latest `authenticate` granted. Handles carry the generation in which they were opened, so that those of an
@@ -88,6 +93,7 @@ impl Instance {
             http_hooks: NoOutgoing,
             output: Output::default(),
             memory: MemoryCap { limit: memory_bytes, used: 0, exceeded: false },
+            outstanding: None,
         }
     }
 
@@ -257,18 +263,30 @@ impl wit_storage::HostStore for Instance {
             Err(denied) => return Ok(Err(denied)),
         };
         let checks = checks.into_iter().map(|check| Check { key: check.key, expected: check.expected }).collect();
-        let mutations = mutations.into_iter().map(Mutation::from).collect();
-        match self.imports.storage.commit(tenant, checks, mutations).await {
+        let mutations: Vec<Mutation> = mutations.into_iter().map(Mutation::from).collect();
+        let (committed, outstanding) = match &self.imports.deliveries {
+            // Every change appends its record to the log, and nothing else appends.
+            Some(deliveries) if mutations.iter().any(|mutation| matches!(mutation, Mutation::Append(..))) => {
+                deliveries.commit(tenant, checks, mutations).await
+            }
+            _ => (self.imports.storage.commit(tenant, checks, mutations).await, None),
+        };
+        let committed = match committed {
             Ok(Outcome::Committed) => {
                 self.imports.metrics.committed();
-                Ok(Ok(wit_storage::Outcome::Committed))
+                Ok(wit_storage::Outcome::Committed)
             }
             Ok(Outcome::Conflict) => {
                 self.imports.metrics.conflicted();
-                Ok(Ok(wit_storage::Outcome::Conflict))
+                Ok(wit_storage::Outcome::Conflict)
             }
-            Err(error) => Ok(Err(logged("commit", tenant, &error))),
+            Err(error) => Err(logged("commit", tenant, &error)),
+        };
+        // Commits of a tenant are delivered in their order: the last one stands for all.
+        if outstanding.is_some() {
+            self.outstanding = outstanding;
         }
+        Ok(committed)
     }
 
     async fn drop(&mut self, handle: Resource<StoreHandle>) -> wasmtime::Result<()> {

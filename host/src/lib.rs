@@ -5,7 +5,8 @@
 //!   for one tenant only.
 //! - [`ScimService`] mounts a provider in any hyper, tower or axum application.
 //! - [`storage::Storage`], [`authenticator::Authenticator`] and [`policy::Policy`] are what an application implements;
-//!   memory and redb storage and stored tokens come with the crate.
+//!   memory, redb and PostgreSQL storage and stored tokens come with the crate.
+//! - [`changes::ChangeHandler`] is told what was changed: before the client gets its answer, or soon after.
 //! - [`ServiceComponent`] runs the `wasi:http` build of the component, as Spin does.
 //!
 //! ```no_run
@@ -23,6 +24,7 @@
 
 pub mod authenticator;
 mod bindings;
+pub mod changes;
 #[cfg(feature = "server")]
 pub mod check;
 mod code_cache;
@@ -51,3 +53,10 @@ pub use metrics::Metrics;
 pub use provider::{Handled, MEDIA_TYPE, Provider, Request, Response};
 pub use service::{ClientCertificateSubject, DEFAULT_BODY_LIMIT, PeerAddress, ScimService, Secure, Served};
 pub use wasi_http::ServiceComponent;
+
+/// The component, where this crate was built with one: the file that `SCIMWELL_COMPONENT` named then, or what `cargo xtask build`
+/// had left in `target/`.
+pub fn component() -> Option<&'static [u8]> {
+    static COMPONENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/component.wasm"));
+    (!COMPONENT.is_empty()).then_some(COMPONENT)
+}
