@@ -81,8 +81,10 @@ pub enum AuthError {
 }
 
 /// Takes every request for one principal's: for a caller that was authenticated before.
+#[cfg(feature = "server")]
 pub(crate) struct Acting(pub(crate) Principal);
 
+#[cfg(feature = "server")]
 #[async_trait]
 impl Authenticator for Acting {
     async fn authenticate(&self, credentials: Credentials) -> Result<Principal, AuthError> {

@@ -30,6 +30,7 @@ pub mod check;
 mod code_cache;
 #[cfg(feature = "server")]
 pub mod command;
+#[cfg(feature = "server")]
 mod datetime;
 mod engine;
 mod error;

@@ -8,7 +8,9 @@ use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 use wasmtime::Store;
 
-use crate::authenticator::{Acting, Authenticator, Principal, Reading};
+#[cfg(feature = "server")]
+use crate::authenticator::Acting;
+use crate::authenticator::{Authenticator, Principal, Reading};
 use crate::bindings::exports::scimwell::provider::handler;
 use crate::changes::{ChangeHandler, ChangeLog, Deliveries, Delivery, Outstanding};
 use crate::engine::{Engine, Runtime};
@@ -160,6 +162,7 @@ impl Provider {
     }
 
     /// The same for requests of this principal only: for a caller that was authenticated before.
+    #[cfg(feature = "server")]
     pub(crate) fn acting_as(&self, principal: Principal) -> Self {
         let Imports { storage, policy, metrics, deliveries, .. } = &*self.imports;
         let imports = Imports {

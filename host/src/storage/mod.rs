@@ -153,8 +153,8 @@ pub trait Storage: Send + Sync + 'static {
     }
 }
 
-/// Refuses a tenant name that a backend could not tell from another's.
-fn check_tenant(tenant: &str) -> Result<(), StoreError> {
+/// Refuses a tenant name that a backend could not tell from another's; every call of a [`Storage`] starts with it.
+pub fn check_tenant(tenant: &str) -> Result<(), StoreError> {
     if tenant.len() > MAX_TENANT || tenant.contains('\0') {
         let why = format!("tenant name {tenant:?}: at most {MAX_TENANT} bytes, none of them NUL, are allowed");
         return Err(StoreError::Other(why));
@@ -162,8 +162,9 @@ fn check_tenant(tenant: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Refuses what exceeds the limits before any of it is applied; returns the commit's size in bytes.
-fn check_sizes(checks: &[Check], mutations: &[Mutation]) -> Result<usize, StoreError> {
+/// Refuses what exceeds the limits before any of it is applied; returns the commit's size in bytes. Every
+/// [`commit`](Storage::commit) starts with it.
+pub fn check_sizes(checks: &[Check], mutations: &[Mutation]) -> Result<usize, StoreError> {
     let mut total = 0_usize;
     let mut tally = |key: usize, value: usize| {
         if key > MAX_KEY || value > MAX_VALUE {
@@ -188,8 +189,8 @@ fn check_sizes(checks: &[Check], mutations: &[Mutation]) -> Result<usize, StoreE
     Ok(total)
 }
 
-/// What a counter holds after `by` is added to it.
-fn added(key: &[u8], before: Option<&[u8]>, by: i64) -> Result<[u8; 8], StoreError> {
+/// What a counter holds after [`Mutation::Add`] of `by`, given what is stored at its key.
+pub fn added(key: &[u8], before: Option<&[u8]>, by: i64) -> Result<[u8; 8], StoreError> {
     let before = match before {
         None => 0,
         Some(bytes) => i64::from_le_bytes(bytes.try_into().map_err(|_| not_a_counter(key, bytes.len()))?),
