@@ -140,9 +140,11 @@ impl Deliveries {
             };
             (outcome, outstanding)
         });
-        match committing.await {
+        match committing.await.map_err(tokio::task::JoinError::try_into_panic) {
             Ok(ended) => ended,
-            Err(error) => (Err(StoreError::Other(format!("the storage's commit broke off: {error}"))), None),
+            // As if there were no task between.
+            Err(Ok(panic)) => std::panic::resume_unwind(panic),
+            Err(Err(_ended)) => (Err(StoreError::Unavailable("the program ends".to_owned())), None),
         }
     }
 
