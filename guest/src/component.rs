@@ -8,7 +8,7 @@ use crate::host::{self, Host};
 use crate::http::{Header, Request, Response};
 use crate::resource::Timestamp;
 use crate::store::log::Operation;
-use crate::store::{self, Check, Entry, Key, KeyRange, Mutation, Outcome, ScanOptions, StoreError, Value};
+use crate::store::{self, Check, Entry, Key, KeyRange, Mutation, Outcome, Reading, ScanOptions, StoreError, Value};
 
 mod libc;
 
@@ -102,14 +102,13 @@ impl store::Store for storage::Store {
     }
 
     fn scan(&self, range: &KeyRange, options: ScanOptions) -> Result<Vec<Entry>, StoreError> {
-        let options = storage::ScanOptions {
-            reverse: options.reverse,
-            keys_only: options.keys_only,
-            skip: options.skip,
-            limit: options.limit,
-        };
-        let entries = storage::Store::scan(self, &range_of(range), options)?;
-        Ok(entries.into_iter().map(|entry| Entry { key: entry.key, value: entry.value }).collect())
+        Ok(entries_of(storage::Store::scan(self, &range_of(range), options_of(options))?))
+    }
+
+    fn read(&self, keys: &[Key], ranges: &[KeyRange], options: ScanOptions) -> Result<Reading, StoreError> {
+        let ranges: Vec<_> = ranges.iter().map(range_of).collect();
+        let reading = storage::Store::read(self, keys, &ranges, options_of(options))?;
+        Ok(Reading { values: reading.values, entries: reading.entries.into_iter().map(entries_of).collect() })
     }
 
     fn count(&self, range: &KeyRange) -> Result<u64, StoreError> {
@@ -125,6 +124,15 @@ impl store::Store for storage::Store {
             storage::Outcome::Conflict => Ok(Outcome::Conflict),
         }
     }
+}
+
+fn entries_of(entries: Vec<storage::Entry>) -> Vec<Entry> {
+    entries.into_iter().map(|entry| Entry { key: entry.key, value: entry.value }).collect()
+}
+
+fn options_of(options: ScanOptions) -> storage::ScanOptions {
+    let ScanOptions { reverse, keys_only, skip, limit } = options;
+    storage::ScanOptions { reverse, keys_only, skip, limit }
 }
 
 fn range_of(range: &KeyRange) -> storage::KeyRange {

@@ -47,6 +47,7 @@ use ops::Context;
 use query::Query;
 use route::{Action, Me, Route};
 use store::Mode;
+use store::ahead::Ahead;
 use tenant::Tenant;
 
 /// Answer one request. Never fails: what goes wrong becomes a SCIM Error response (RFC 7644 §3.12).
@@ -74,11 +75,15 @@ fn answer<H: Host>(host: &H, request: &Request) -> Result<Response> {
         authenticated => authenticated?,
     };
     let store = host.open(&principal.tenant).map_err(store::failure)?;
-    let tenant = Tenant::load(&store)?;
+    // One trip to the store for the configuration and, where the URL says enough, for what it is about.
+    let (mut expected, range) = ops::read::expected(request);
+    expected.push(store::keys::tenant());
+    let ahead = Ahead::fetch(&store, expected, range)?;
+    let tenant = Tenant::load(&ahead.over(&store))?;
     let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
     let (query_text, query, mode) = (query, Query::default(), Mode::Commit);
     let (compat, now) = (tenant.settings.compat(), host.now());
-    let ctx = &mut Context { host, store, principal, tenant: &tenant, request, query, compat, now, mode };
+    let ctx = &mut Context { host, store, ahead, principal, tenant: &tenant, request, query, compat, now, mode };
     let answer = dispatch(ctx, path, query_text);
     ops::tolerated::note(ctx);
     answer

@@ -87,9 +87,17 @@ impl<'s> Projection<'s> {
 
     /// Whether a core attribute is part of the response at all, so that what is not need not be read.
     pub fn wants(&self, attribute: &Attribute) -> bool {
-        !self.omitted.iter().any(|omitted| {
-            omitted.extension.is_none() && omitted.subs.is_empty() && omitted.attribute == attribute.name
-        })
+        self.cut(&attribute.name).is_some()
+    }
+
+    /// The sub-attributes to leave out of a core attribute; `None` where it is left out itself.
+    pub fn cut(&self, attribute: &str) -> Option<&[&'s str]> {
+        let cut = self.omitted.iter().find(|cut| cut.extension.is_none() && cut.attribute == attribute);
+        match cut {
+            None => Some(&[]),
+            Some(cut) if cut.subs.is_empty() => None,
+            Some(cut) => Some(&cut.subs),
+        }
     }
 
     /// `resource` without what the response leaves out. Names are in canonical spelling.

@@ -1,16 +1,21 @@
 //! The only place that builds responses.
 
+mod text;
+
 use serde_json::{Value, json};
 
 use crate::datetime;
 use crate::error::{ErrorKind, ScimError};
 use crate::http::{Header, Response};
 use crate::limits;
-use crate::project::Projection;
 use crate::resource::{Object, Resource};
 use crate::schema::{Registry, ResourceType, Source};
-use crate::store::edges::{Member, Membership};
-use crate::store::repo::{Document, Loaded};
+use crate::store::edges::Member;
+use crate::store::memberships::Membership;
+use crate::store::repo::Loaded;
+
+use self::text::Edge;
+pub use self::text::{Parts, members};
 
 /// Of every response with a body (RFC 7644 §3.8); without a charset, which some clients trip over.
 pub const MEDIA_TYPE: &str = "application/scim+json";
@@ -19,41 +24,39 @@ const ERROR: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
 const BULK_RESPONSE: &str = "urn:ietf:params:scim:api:messages:2.0:BulkResponse";
 const LIST: &str = "urn:ietf:params:scim:api:messages:2.0:ListResponse";
 
-/// Members and memberships, where they are wanted.
-#[derive(Clone, Debug, Default)]
-pub struct Edges {
+/// Members and memberships, those that are wanted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Edges<'e> {
     /// Of an attribute with [`Source::Members`].
-    pub members: Option<Vec<Member>>,
+    pub members: &'e [Member],
     /// Of an attribute with [`Source::Memberships`].
-    pub memberships: Option<Vec<Membership>>,
+    pub memberships: &'e [Membership<'e>],
 }
 
-/// A resource in full, before projection (RFC 7643 §3).
+/// A resource in full, before projection (RFC 7643 §3), for whoever looks into it; what clients see is made by [`Parts`].
 pub fn resource(
     registry: &Registry,
     resource_type: &ResourceType,
     loaded: Loaded,
-    edges: &Edges,
+    edges: Edges<'_>,
     base_url: &str,
 ) -> Object {
     let (version, modified) = (loaded.version(), loaded.modified());
     let Resource { id, attributes, created, .. } = loaded.resource;
     let location = location(resource_type, &id, base_url);
     let mut object = Object::with_capacity(attributes.len() + 4);
-    object.insert("schemas".into(), schemas(resource_type, |urn| attributes.contains_key(urn)));
+    object.insert("schemas".into(), urns(resource_type, |urn| attributes.contains_key(urn)).into());
     object.insert("id".into(), id.into());
     object.extend(attributes);
-    if let Some(members) = edges.members.as_ref().filter(|m| !m.is_empty()) {
-        let element = |m: &Member| edge(registry, base_url, &m.id, &m.resource_type, &m.display, &m.resource_type);
-        insert(&mut object, resource_type, Source::Members, members.iter().map(element).collect());
-    }
-    if let Some(memberships) = edges.memberships.as_ref().filter(|m| !m.is_empty()) {
-        let element = |m: &Membership| {
-            let how = if m.direct { "direct" } else { "indirect" };
-            edge(registry, base_url, &m.id, &m.resource_type, &m.display, how)
-        };
-        insert(&mut object, resource_type, Source::Memberships, memberships.iter().map(element).collect());
-    }
+    let mut add = |source, values: Vec<Value>| {
+        if let Some(attribute) = resource_type.attribute_from(source).filter(|_| !values.is_empty()) {
+            object.insert(attribute.name.to_string(), values.into());
+        }
+    };
+    let members = edges.members.iter().map(|member| Edge::member(registry, base_url, member, &[]).into());
+    add(Source::Members, members.collect());
+    let memberships = edges.memberships.iter().map(|of| Edge::membership(registry, base_url, of, &[]).into());
+    add(Source::Memberships, memberships.collect());
     object.insert(
         "meta".into(),
         json!({
@@ -84,48 +87,6 @@ fn text(status: u16, body: Vec<u8>) -> Response {
 /// A response without a body.
 pub fn empty(status: u16) -> Response {
     Response { status, ..Response::default() }
-}
-
-/// The text of a resource out of its parts: what is made for each answer, the attributes as they are stored where they are
-/// passed on so, and the members, a JSON object that has them or is empty.
-pub fn assembled(
-    resource_type: &ResourceType,
-    mut shell: Object,
-    document: Option<&Document>,
-    members: &[u8],
-) -> Vec<u8> {
-    let mut tail = Object::new();
-    let memberships = resource_type.attribute_from(Source::Memberships).map(|attribute| attribute.name.as_ref());
-    for name in memberships.into_iter().chain(["meta"]) {
-        if let Some(value) = shell.shift_remove(name) {
-            tail.insert(name.to_owned(), value);
-        }
-    }
-    let stored: &[u8] = match document {
-        None => b"{}",
-        Some(document) => {
-            let has = |urn: &str| document.extensions.iter().any(|extension| extension == urn);
-            shell.insert("schemas".to_owned(), schemas(resource_type, has));
-            &document.attributes
-        }
-    };
-    let (head, tail) = (Value::Object(shell).to_string(), Value::Object(tail).to_string());
-    merged(&[head.as_bytes(), stored, members, tail.as_bytes()])
-}
-
-/// The JSON text of some members, separated by commas, as they stand between the brackets of an array.
-pub fn members(
-    registry: &Registry,
-    name: &str,
-    members: &[Member],
-    projection: &Projection<'_>,
-    base_url: &str,
-) -> Option<String> {
-    let element = |m: &Member| edge(registry, base_url, &m.id, &m.resource_type, &m.display, &m.resource_type);
-    let elements: Value = members.iter().map(element).collect();
-    let shown = projection.apply(Object::from_iter([(name.to_owned(), elements)])).shift_remove(name)?;
-    let text = shown.to_string();
-    text.get(1..text.len().saturating_sub(1)).filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
 /// The text of the object that has the members of these.
@@ -274,27 +235,7 @@ fn error_body(error: &ScimError) -> Object {
 }
 
 /// The URNs of the core schema and of the extensions that the resource has attributes of (RFC 7643 §3).
-fn schemas(resource_type: &ResourceType, has: impl Fn(&str) -> bool) -> Value {
+fn urns(resource_type: &ResourceType, has: impl Fn(&str) -> bool) -> Vec<&str> {
     let present = |id: &str| id == resource_type.schema.id || has(id);
-    let urns = resource_type.schemas().map(|s| s.id.as_ref()).filter(|id| present(id));
-    urns.map(Value::from).collect::<Vec<_>>().into()
-}
-
-fn edge(registry: &Registry, base_url: &str, id: &str, resource_type: &str, display: &str, kind: &str) -> Value {
-    let mut element = Object::new();
-    element.insert("value".into(), id.into());
-    if let Some(resource_type) = registry.by_name(resource_type) {
-        element.insert("$ref".into(), location(resource_type, id, base_url).into());
-    }
-    if !display.is_empty() {
-        element.insert("display".into(), display.into());
-    }
-    element.insert("type".into(), kind.into());
-    Value::Object(element)
-}
-
-fn insert(object: &mut Object, resource_type: &ResourceType, source: Source, values: Vec<Value>) {
-    if let Some(attribute) = resource_type.attribute_from(source) {
-        object.insert(attribute.name.to_string(), Value::Array(values));
-    }
+    resource_type.schemas().map(|schema| schema.id.as_ref()).filter(|id| present(id)).collect()
 }

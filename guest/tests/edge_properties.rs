@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use common::{TestHost, add, create, group, ok, patch, send, values};
 use proptest::prelude::*;
 use scimwell_guest::store::edges::EdgeCounter;
@@ -76,6 +78,55 @@ proptest! {
             }
         }
     }
+
+    /// What groups say of their members is what members say of their groups, in a page as in a GET.
+    #[test]
+    fn both_ends_tell_the_same(steps in steps()) {
+        let host = TestHost::default();
+        let users = (0..USERS).map(|i| create(&host, &format!("user{i}")));
+        let mut ids: Vec<String> = users.collect();
+        ids.extend((0..GROUPS).map(|i| group(&host, &format!("group{i}"), &[])));
+        for step in &steps {
+            take(&host, &ids, step);
+        }
+        let groups = ok(&host, "GET", "/Groups", None);
+        let members: BTreeMap<String, Vec<String>> = groups["Resources"].as_array().into_iter().flatten()
+            .map(|group| (group["id"].as_str().unwrap().to_owned(), values(group, "members"))).collect();
+        let holders = |of: &BTreeSet<String>| -> BTreeSet<String> {
+            let holds = |members: &&Vec<String>| members.iter().any(|member| of.contains(member));
+            members.iter().filter(|(_, members)| holds(members)).map(|(id, _)| id.clone()).collect()
+        };
+        let page = ok(&host, "GET", "/Users", None);
+        for user in page["Resources"].as_array().into_iter().flatten() {
+            let id = user["id"].as_str().unwrap();
+            prop_assert_eq!(user, &ok(&host, "GET", &format!("/Users/{id}"), None));
+            let direct = holders(&BTreeSet::from([id.to_owned()]));
+            let mut all = direct.clone();
+            while let more = holders(&all) && !more.is_subset(&all) {
+                all.extend(more);
+            }
+            let mut expect: Vec<(String, &str)> =
+                all.into_iter().map(|id| { let how = if direct.contains(&id) { "direct" } else { "indirect" }; (id, how) }).collect();
+            let mut told: Vec<(String, &str)> = user["groups"].as_array().into_iter().flatten()
+                .map(|group| (group["value"].as_str().unwrap().to_owned(), group["type"].as_str().unwrap())).collect();
+            expect.sort();
+            told.sort();
+            prop_assert_eq!(told, expect);
+        }
+    }
+}
+
+#[test]
+fn who_is_in_many_groups_is_told_all_of_them() {
+    let host = TestHost::default();
+    let user = create(&host, "user");
+    let mut groups: Vec<String> = (0..230).map(|i| group(&host, &format!("group{i}"), &[&user])).collect();
+    groups.sort();
+    let mut told = values(&ok(&host, "GET", &format!("/Users/{user}"), None), "groups");
+    told.sort();
+    assert_eq!(told, groups);
+    let page = ok(&host, "GET", "/Users?attributes=groups.value", None);
+    assert_eq!(page["Resources"][0]["groups"].as_array().map(Vec::len), Some(groups.len()));
 }
 
 #[test]

@@ -19,7 +19,7 @@ use crate::bindings::scimwell::provider::{authenticator as wit_auth, policy as w
 use crate::changes::{Deliveries, Outstanding};
 use crate::metrics::Metrics;
 use crate::policy::{Change, Operation, Policy, Refusal};
-use crate::storage::{Check, KeyRange, Mutation, Outcome, ScanOptions, Storage, StoreError};
+use crate::storage::{Check, Entry, KeyRange, Mutation, Outcome, ScanOptions, Storage, StoreError};
 
 /// Bytes of a guest's standard output and error that are kept for the log.
 const OUTPUT_KEPT: usize = 4096;
@@ -223,18 +223,34 @@ impl wit_storage::HostStore for Instance {
         if options.limit > SCAN_LIMIT {
             return Ok(Err(wit_storage::StoreError::TooLarge));
         }
-        let options = ScanOptions {
-            reverse: options.reverse,
-            keys_only: options.keys_only,
-            skip: options.skip,
-            limit: options.limit,
-        };
-        match self.imports.storage.scan(tenant, &range.into(), options).await {
-            Ok(entries) => Ok(Ok(entries
-                .into_iter()
-                .map(|entry| wit_storage::Entry { key: entry.key, value: entry.value })
-                .collect())),
+        match self.imports.storage.scan(tenant, &range.into(), options.into()).await {
+            Ok(entries) => Ok(Ok(entries_of(entries))),
             Err(error) => Ok(Err(logged("scan", tenant, &error))),
+        }
+    }
+
+    async fn read(
+        &mut self,
+        handle: Resource<StoreHandle>,
+        keys: Vec<Vec<u8>>,
+        ranges: Vec<wit_storage::KeyRange>,
+        options: wit_storage::ScanOptions,
+    ) -> wasmtime::Result<Result<wit_storage::Reading, wit_storage::StoreError>> {
+        let tenant = match self.tenant(&handle)? {
+            Ok(tenant) => tenant,
+            Err(denied) => return Ok(Err(denied)),
+        };
+        let most = u64::from(options.limit).saturating_mul(ranges.len() as u64);
+        if most > u64::from(SCAN_LIMIT) {
+            return Ok(Err(wit_storage::StoreError::TooLarge));
+        }
+        let ranges: Vec<KeyRange> = ranges.into_iter().map(KeyRange::from).collect();
+        match self.imports.storage.read(tenant, &keys, &ranges, options.into()).await {
+            Ok(reading) => Ok(Ok(wit_storage::Reading {
+                values: reading.values,
+                entries: reading.entries.into_iter().map(entries_of).collect(),
+            })),
+            Err(error) => Ok(Err(logged("read", tenant, &error))),
         }
     }
 
@@ -383,6 +399,17 @@ impl From<wit_storage::KeyRange> for KeyRange {
     fn from(range: wit_storage::KeyRange) -> Self {
         Self { start: range.start, end: range.end }
     }
+}
+
+impl From<wit_storage::ScanOptions> for ScanOptions {
+    fn from(options: wit_storage::ScanOptions) -> Self {
+        let wit_storage::ScanOptions { reverse, keys_only, skip, limit } = options;
+        Self { reverse, keys_only, skip, limit }
+    }
+}
+
+fn entries_of(entries: Vec<Entry>) -> Vec<wit_storage::Entry> {
+    entries.into_iter().map(|entry| wit_storage::Entry { key: entry.key, value: entry.value }).collect()
 }
 
 impl From<wit_storage::Mutation> for Mutation {

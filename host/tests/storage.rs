@@ -9,7 +9,7 @@ use scimwell::storage::Postgres;
 #[cfg(feature = "redb")]
 use scimwell::storage::Redb;
 use scimwell::storage::{
-    Check, Entry, Key, KeyRange, Memory, Mutation, Outcome, ScanOptions, Storage, StoreError, Value, contract,
+    Check, Entry, Key, KeyRange, Memory, Mutation, Outcome, Reading, ScanOptions, Storage, StoreError, Value, contract,
 };
 
 #[cfg(all(feature = "postgres", unix))]
@@ -331,6 +331,14 @@ async fn check_against_model(steps: &[Step], open: impl Fn(Option<Box<dyn Storag
                 assert_eq!(storage.scan(tenant, range, *options).await, Ok(model.scan(range, *options)));
                 let all = ScanOptions { limit: u32::MAX, ..ScanOptions::default() };
                 assert_eq!(storage.count(tenant, range).await, Ok(model.scan(range, all).len() as u64));
+                let ranges =
+                    [range.clone(), KeyRange { start: range.end.clone(), end: range.start.clone() }, range.clone()];
+                let keys = [range.start.clone(), range.end.clone()];
+                let reading = Reading {
+                    values: keys.iter().map(|key| model.entries.get(key).cloned()).collect(),
+                    entries: ranges.iter().map(|range| model.scan(range, *options)).collect(),
+                };
+                assert_eq!(storage.read(tenant, &keys, &ranges, *options).await, Ok(reading));
             }
             Step::Reopen => storage = open(Some(storage)),
         }

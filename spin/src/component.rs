@@ -125,6 +125,27 @@ impl Backend {
     }
 }
 
+impl Backend {
+    fn get(&self, tenant: &str, keys: &[store::Key]) -> Result<Vec<Option<store::Value>>, StoreError> {
+        match self {
+            Self::Sqlite => sqlite::get(tenant, keys),
+            Self::Postgres(url) => postgres::get(url, tenant, keys),
+        }
+    }
+
+    fn scan(
+        &self,
+        tenant: &str,
+        range: &store::KeyRange,
+        options: store::ScanOptions,
+    ) -> Result<Vec<store::Entry>, StoreError> {
+        match self {
+            Self::Sqlite => sqlite::scan(tenant, range, options),
+            Self::Postgres(url) => postgres::scan(url, tenant, range, options),
+        }
+    }
+}
+
 /// A tenant's store, for as long as its grant is the latest.
 struct TenantStore {
     tenant: String,
@@ -153,10 +174,7 @@ impl TenantStore {
 
 impl storage::GuestStore for TenantStore {
     fn get(&self, keys: Vec<storage::Key>) -> Result<Vec<Option<storage::Value>>, storage::StoreError> {
-        self.granted(|tenant| match &self.backend {
-            Backend::Sqlite => sqlite::get(tenant, &keys),
-            Backend::Postgres(url) => postgres::get(url, tenant, &keys),
-        })
+        self.granted(|tenant| self.backend.get(tenant, &keys))
     }
 
     fn scan(
@@ -164,14 +182,25 @@ impl storage::GuestStore for TenantStore {
         range: storage::KeyRange,
         options: storage::ScanOptions,
     ) -> Result<Vec<storage::Entry>, storage::StoreError> {
-        let storage::ScanOptions { reverse, keys_only, skip, limit } = options;
-        let options = store::ScanOptions { reverse, keys_only, skip, limit };
-        let range = range_of(range);
-        let entries = self.granted(|tenant| match &self.backend {
-            Backend::Sqlite => sqlite::scan(tenant, &range, options),
-            Backend::Postgres(url) => postgres::scan(url, tenant, &range, options),
-        })?;
-        Ok(entries.into_iter().map(|entry| storage::Entry { key: entry.key, value: entry.value }).collect())
+        let (range, options) = (range_of(range), options_of(options));
+        Ok(entries_of(self.granted(|tenant| self.backend.scan(tenant, &range, options))?))
+    }
+
+    fn read(
+        &self,
+        keys: Vec<storage::Key>,
+        ranges: Vec<storage::KeyRange>,
+        options: storage::ScanOptions,
+    ) -> Result<storage::Reading, storage::StoreError> {
+        let options = options_of(options);
+        self.granted(|tenant| {
+            let values = self.backend.get(tenant, &keys)?;
+            let mut entries = Vec::with_capacity(ranges.len());
+            for range in ranges {
+                entries.push(entries_of(self.backend.scan(tenant, &range_of(range), options)?));
+            }
+            Ok(storage::Reading { values, entries })
+        })
     }
 
     fn count(&self, range: storage::KeyRange) -> Result<u64, storage::StoreError> {
@@ -199,6 +228,15 @@ impl storage::GuestStore for TenantStore {
             Outcome::Conflict => Ok(storage::Outcome::Conflict),
         }
     }
+}
+
+fn entries_of(entries: Vec<store::Entry>) -> Vec<storage::Entry> {
+    entries.into_iter().map(|entry| storage::Entry { key: entry.key, value: entry.value }).collect()
+}
+
+fn options_of(options: storage::ScanOptions) -> store::ScanOptions {
+    let storage::ScanOptions { reverse, keys_only, skip, limit } = options;
+    store::ScanOptions { reverse, keys_only, skip, limit }
 }
 
 fn range_of(range: storage::KeyRange) -> store::KeyRange {

@@ -8,6 +8,7 @@ pub mod json_path;
 pub mod native;
 #[cfg(unix)]
 pub mod postgres;
+pub mod race;
 pub mod scenario;
 pub mod server;
 pub mod spin;

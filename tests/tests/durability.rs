@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use scimwell_tests::client::Client;
 use scimwell_tests::data::DataDirectory;
+use scimwell_tests::race::{one_was_created, race};
 use scimwell_tests::server::{Server, TOKEN, in_default};
 use serde_json::{Value, json};
 
@@ -85,29 +86,12 @@ fn one_of_racing_creations_wins() {
     let directory = DataDirectory::new("race");
     let server = Server::with_data(directory.path());
     for round in 0..10 {
-        let barrier = Barrier::new(RACERS);
-        let statuses = Mutex::new(Vec::new());
-        thread::scope(|scope| {
-            for racer in 0..RACERS {
-                let (mut client, barrier, statuses) = (server.client(), &barrier, &statuses);
-                scope.spawn(move || {
-                    // userName ignores case (RFC 7643 §4.1.1), in a race as well.
-                    let name = if racer % 2 == 0 { format!("racer{round}") } else { format!("RACER{round}") };
-                    let request = in_default("POST", "/Users").json(&json!({"userName": name}));
-                    barrier.wait();
-                    let response = client.send(&request).expect("the server answers");
-                    if response.status == 409 {
-                        assert_eq!(response.json()["scimType"], "uniqueness", "{response}");
-                    }
-                    statuses.lock().expect("no racer panicked").push(response.status);
-                });
-            }
-        });
-        let mut statuses = statuses.into_inner().expect("no racer panicked");
-        statuses.sort_unstable();
-        let mut expected = vec![409; RACERS];
-        expected[0] = 201;
-        assert_eq!(statuses, expected, "round {round}");
+        let clients = (0..RACERS).map(|_| server.client()).collect();
+        one_was_created(&race(clients, |racer| {
+            // userName ignores case (RFC 7643 §4.1.1), in a race as well.
+            let name = if racer % 2 == 0 { format!("racer{round}") } else { format!("RACER{round}") };
+            in_default("POST", "/Users").json(&json!({"userName": name}))
+        }));
     }
 }
 

@@ -13,6 +13,7 @@ use rcgen::{CertifiedKey, generate_simple_self_signed};
 use scimwell_tests::client::{Client, Response};
 use scimwell_tests::data::DataDirectory;
 use scimwell_tests::postgres::{PASSWORD, PostgresServer};
+use scimwell_tests::race::{one_was_created, race};
 use scimwell_tests::server::{Server, binary, in_default};
 use serde_json::{Value, json};
 
@@ -32,24 +33,9 @@ fn one_of_racing_creations_wins_through_whichever_host() {
     let postgres = PostgresServer::shared();
     let hosts = hosts(&postgres.database());
     for round in 0..5 {
-        let barrier = Barrier::new(CLIENTS);
-        let statuses = Mutex::new(Vec::new());
-        thread::scope(|scope| {
-            for racer in 0..CLIENTS {
-                let (mut client, barrier, statuses) = (hosts[racer % HOSTS].client(), &barrier, &statuses);
-                scope.spawn(move || {
-                    let request = in_default("POST", "/Users").json(&json!({"userName": format!("racer{round}")}));
-                    barrier.wait();
-                    let response = client.send(&request).expect("the server answers");
-                    statuses.lock().expect("no racer panicked").push(response.status);
-                });
-            }
-        });
-        let mut statuses = statuses.into_inner().expect("no racer panicked");
-        statuses.sort_unstable();
-        let mut expected = vec![409; CLIENTS];
-        expected[0] = 201;
-        assert_eq!(statuses, expected, "round {round}");
+        let clients = (0..CLIENTS).map(|racer| hosts[racer % HOSTS].client()).collect();
+        let name = json!({"userName": format!("racer{round}")});
+        one_was_created(&race(clients, |_| in_default("POST", "/Users").json(&name)));
         for host in &hosts {
             let filter = format!("/Users?filter=userName%20eq%20%22racer{round}%22");
             assert_eq!(send(&mut host.client(), "GET", &filter, None)["totalResults"], 1);

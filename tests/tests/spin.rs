@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::io::{Read, Write as _};
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::sync::{Arc, Barrier, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use bytes::Bytes;
@@ -16,6 +16,7 @@ use scimwell::storage::{Storage, contract};
 use scimwell_tests::client::Request;
 use scimwell_tests::data::DataDirectory;
 use scimwell_tests::postgres::PostgresServer;
+use scimwell_tests::race::{one_was_created, race};
 use scimwell_tests::scenario::replay;
 use scimwell_tests::server::workspace;
 use scimwell_tests::spin::{Application, Bridge, Manifest, Way, find_spin};
@@ -104,7 +105,7 @@ fn acknowledged_writes_outlive_a_kill() {
 
 #[test]
 fn one_of_racing_creations_wins() {
-    race(&stand_in());
+    racing_creations(&stand_in());
 }
 
 #[test]
@@ -122,7 +123,7 @@ fn spin_up() {
                 let way = Way::Spin(manifest);
                 scenarios(&way);
                 restart(&way);
-                race(&way);
+                racing_creations(&way);
                 routes(&way);
             }
             format!("{version}: as the stand-in, with both manifests")
@@ -182,28 +183,14 @@ fn restart(way: &Way) {
 }
 
 /// Exactly one of those who create the same user is answered 201, also on a database that nobody has prepared.
-fn race(way: &Way) {
+fn racing_creations(way: &Way) {
     let directory = DataDirectory::new("spin-race");
     let up = way.start(directory.path(), &[("token", "T".to_owned())]);
     for round in 0..3 {
-        let barrier = Barrier::new(RACERS);
-        let mut statuses: Vec<u16> = thread::scope(|scope| {
-            let racers: Vec<_> = (0..RACERS)
-                .map(|racer| {
-                    let (mut client, barrier) = (up.client(), &barrier);
-                    scope.spawn(move || {
-                        let name = if racer % 2 == 0 { format!("racer{round}") } else { format!("RACER{round}") };
-                        barrier.wait();
-                        client.send(&post(&name)).expect("the server answers").status
-                    })
-                })
-                .collect();
-            racers.into_iter().map(|racer| racer.join().expect("no racer panics")).collect()
-        });
-        statuses.sort_unstable();
-        let mut expected = vec![409; RACERS];
-        expected[0] = 201;
-        assert_eq!(statuses, expected, "{way:?}, round {round}");
+        let clients = (0..RACERS).map(|_| up.client()).collect();
+        one_was_created(&race(clients, |racer| {
+            post(&if racer % 2 == 0 { format!("racer{round}") } else { format!("RACER{round}") })
+        }));
     }
     let total = up.client().send(&get("/scim/v2/Users?count=0")).expect("the server answers").json();
     assert_eq!(total["totalResults"], 3);

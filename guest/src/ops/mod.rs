@@ -32,6 +32,7 @@ use crate::password::Password;
 use crate::query::Query;
 use crate::resource::{Object, Resource, Timestamp};
 use crate::schema::{Mutability, ResourceType};
+use crate::store::ahead::Ahead;
 use crate::store::edges::EdgeCounter;
 use crate::store::log::{Cause, Operation};
 use crate::store::repo::Loaded;
@@ -45,6 +46,8 @@ pub struct Context<'a, H: Host> {
     pub host: &'a H,
     /// The tenant's store.
     pub store: H::Store,
+    /// What was read of it before anything else.
+    pub ahead: Ahead,
     /// Who asks.
     pub principal: Principal,
     /// The tenant's configuration and resource types.

@@ -2,18 +2,39 @@
 
 use crate::error::Result;
 use crate::host::Host;
-use crate::http::{Header, Response};
+use crate::http::{Header, Request, Response};
 use crate::render;
-use crate::schema::ResourceType;
-use crate::store::{keys, repo};
+use crate::schema::{REGISTRY, ResourceType, Source};
+use crate::store::{Key, KeyRange, keys, memberships, repo};
 
 use super::Context;
 use super::precondition::Known;
 
+/// The keys that reading what the request names is going to take, as far as its URL tells: the built-in types keep their
+/// documents under the same keys whatever the tenant has configured. Nothing where the request is none of these.
+pub(crate) fn expected(request: &Request) -> (Vec<Key>, Option<(KeyRange, u32)>) {
+    if !matches!(request.method.as_str(), "GET" | "HEAD") {
+        return (Vec::new(), None);
+    }
+    let path = request.target.split('?').next().unwrap_or_default();
+    let Some((endpoint, id)) = path.strip_prefix('/').and_then(|path| path.split_once('/')) else {
+        return (Vec::new(), None);
+    };
+    match REGISTRY.by_endpoint(endpoint) {
+        Some(resource_type) if keys::is_id(id) && !id.contains(['/', '%']) => {
+            let is_member = resource_type.attribute_from(Source::Memberships).is_some();
+            let groups = is_member.then(|| (keys::memberships(id), memberships::FIRST));
+            (repo::peeked(resource_type, id), groups)
+        }
+        _ => (Vec::new(), None),
+    }
+}
+
 /// Read `id`; 304 where the client has this version already (§3.14).
 pub fn run<H: Host>(ctx: &Context<'_, H>, resource_type: &ResourceType, id: &str) -> Result<Response> {
+    let reader = &ctx.ahead.over(&ctx.store);
     let found = match keys::is_id(id) {
-        true => repo::peek(&ctx.store, resource_type, &[id.to_owned()])?.pop().flatten(),
+        true => repo::peek(reader, resource_type, &[id.to_owned()])?.pop().flatten(),
         false => None,
     };
     let stored = found.ok_or_else(|| repo::not_found(resource_type, id))?;
@@ -26,7 +47,9 @@ pub fn run<H: Host>(ctx: &Context<'_, H>, resource_type: &ResourceType, id: &str
             response
         }
         Known::No => {
-            let text = ctx.text(&ctx.store, resource_type, stored, &ctx.projection(resource_type)?)?;
+            let projection = ctx.projection(resource_type)?;
+            let memberships = ctx.memberships(reader, [(resource_type, &projection, &stored.shell)])?;
+            let text = ctx.text(reader, resource_type, &stored, &projection, &memberships)?;
             render::single(200, &version, &location, text)
         }
     };

@@ -59,9 +59,12 @@ fn search<H: Host>(ctx: &mut Context<'_, H>, endpoint: &str, types: &[&ResourceT
     let Selection { total, page, next } = select(&Search::new(ctx, Budget::default()), &scopes, sorted, &window)?;
     let mut resources = Vec::with_capacity(page.len());
     let mut bytes = 0;
+    let shown =
+        page.iter().map(|(rank, stored)| (scopes[*rank].resource_type, &scopes[*rank].projection, &stored.shell));
+    let memberships = ctx.memberships(&ctx.store, shown)?;
     for (rank, stored) in page {
         let Scope { resource_type, projection, .. } = &scopes[rank];
-        let text = ctx.text(&ctx.store, resource_type, stored, projection)?;
+        let text = ctx.text(&ctx.store, resource_type, &stored, projection, &memberships)?;
         bytes += text.len();
         resources.push(text);
         if bytes > limits::PAGE_BYTES && resources.len() > 1 {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::error::{ErrorKind, Result, ScimError};
 use crate::limits;
 use crate::resource::{Resource, Timestamp};
-use crate::schema::{Registry, ResourceType, Source};
+use crate::schema::{ResourceType, Source};
 
 use super::{Read, Store, Txn, keys, repo};
 
@@ -20,19 +20,6 @@ pub struct Member {
     pub resource_type: String,
     /// What it is called.
     pub display: String,
-}
-
-/// One resource that a resource is a member of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Membership {
-    /// Its id.
-    pub id: String,
-    /// Its resource type's name.
-    pub resource_type: String,
-    /// What it is called.
-    pub display: String,
-    /// Whether by an edge of its own rather than through another group (RFC 7643 §4.1.2, `groups`).
-    pub direct: bool,
 }
 
 /// The counter `v` of a resource: changes of its edges in the lower 40 bits, and above them how many resources it is a member
@@ -163,40 +150,6 @@ pub fn is_member(reader: &impl Read, id: &str, member: &str) -> Result<bool> {
 pub fn member_count(reader: &impl Read, id: &str) -> Result<u64> {
     let value = reader.peek_one(keys::member_count(id))?;
     Ok(u64::try_from(super::counter(value.as_deref())).unwrap_or(0))
-}
-
-/// What a resource is a member of: directly, then through nested groups, each once. Cycles end where they close.
-pub fn memberships(reader: &impl Read, registry: &Registry, id: &str, counter: EdgeCounter) -> Result<Vec<Membership>> {
-    let mut found: Vec<Membership> = Vec::new();
-    let mut seen = BTreeSet::from([id.to_owned()]);
-    let mut level = if counter.is_member() { vec![id.to_owned()] } else { Vec::new() };
-    for depth in 0..limits::GROUP_DEPTH {
-        let mut next = Vec::new();
-        for member in &level {
-            let ids =
-                reader.all_entries(&keys::memberships(member), true)?.into_iter().map(|e| keys::last_part(&e.key));
-            next.extend(ids.filter(|id| seen.insert(id.clone())));
-        }
-        if next.is_empty() {
-            break;
-        }
-        let about = next.iter().flat_map(|id| [keys::alive(id), keys::edge_revision(id)]).collect::<Vec<_>>();
-        let about = reader.peek(&about)?;
-        let mut nested = Vec::new();
-        for (id, about) in next.into_iter().zip(about.chunks(2)) {
-            let [Some(alive), counter] = about else { continue };
-            let (resource_type, display) = repo::split_alive(alive);
-            if registry.by_name(&resource_type).is_none() {
-                continue;
-            }
-            if EdgeCounter::decode(counter.as_deref()).is_member() {
-                nested.push(id.clone());
-            }
-            found.push(Membership { id, resource_type, display, direct: depth == 0 });
-        }
-        level = nested;
-    }
-    Ok(found)
 }
 
 /// Ids of the resources that `member` is a direct member of: an index for `members eq`.

@@ -2,11 +2,13 @@
 //!
 //! Architecture invariant: nothing here knows HTTP, JSON over the wire or a concrete attribute.
 
+pub mod ahead;
 pub mod answers;
 pub mod census;
 pub mod edges;
 pub mod keys;
 pub mod log;
+pub mod memberships;
 pub mod memory;
 pub mod repo;
 pub mod sightings;
@@ -49,6 +51,15 @@ pub struct ScanOptions {
     pub skip: u64,
     /// Entries to return at most.
     pub limit: u32,
+}
+
+/// What one [`Store::read`] found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// What each of the keys maps to.
+    pub values: Vec<Option<Value>>,
+    /// The entries of each of the ranges.
+    pub entries: Vec<Vec<Entry>>,
 }
 
 /// `key` must still map to exactly `expected`; `None` means that it must be absent.
@@ -103,6 +114,12 @@ pub trait Store {
     fn get(&self, keys: &[Key]) -> Result<Vec<Option<Value>>, StoreError>;
     /// The entries of a range; fewer than `limit` means that the range ended.
     fn scan(&self, range: &KeyRange, options: ScanOptions) -> Result<Vec<Entry>, StoreError>;
+    /// `get` of `keys`, and `scan` of each of the `ranges`, in one call; not necessarily of one moment.
+    fn read(&self, keys: &[Key], ranges: &[KeyRange], options: ScanOptions) -> Result<Reading, StoreError> {
+        let values = if keys.is_empty() { Vec::new() } else { self.get(keys)? };
+        let entries = ranges.iter().map(|range| self.scan(range, options)).collect::<Result<_, _>>()?;
+        Ok(Reading { values, entries })
+    }
     /// How many keys a range holds.
     fn count(&self, range: &KeyRange) -> Result<u64, StoreError>;
     /// Apply all `mutations` if every check holds; all or nothing, durable when it returns.

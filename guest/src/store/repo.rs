@@ -222,6 +222,13 @@ pub fn peek(reader: &impl Read, resource_type: &ResourceType, ids: &[String]) ->
     peek_claimed(reader, resource_type, &claims)
 }
 
+/// The keys that [`peek`] reads for one id.
+pub fn peeked(resource_type: &ResourceType, id: &str) -> Vec<Key> {
+    let mut keys = vec![keys::document(resource_type, id)];
+    keys.extend(stamp_keys(resource_type, id));
+    keys
+}
+
 /// A key that leads to a resource, and what it must map to for it to do so.
 pub type Claim = (Key, Value);
 
@@ -235,8 +242,7 @@ pub fn peek_claimed(
     let width = 1 + stamp_width(resource_type);
     let mut all = Vec::with_capacity(ids.len() * (width + 1));
     for (id, _) in ids {
-        all.push(keys::document(resource_type, id));
-        all.extend(stamp_keys(resource_type, id));
+        all.extend(peeked(resource_type, id));
     }
     all.extend(ids.iter().filter_map(|(_, claim)| claim.as_ref().map(|(key, _)| key.clone())));
     let values = reader.peek(&all)?;

@@ -9,7 +9,7 @@ use std::ops::Bound;
 use crate::error::{ErrorKind, Result, ScimError};
 use crate::limits;
 
-use super::{Check, Entry, Key, KeyRange, Mutation, Outcome, ScanOptions, Store, StoreError, Value, counter};
+use super::{Check, Entry, Key, KeyRange, Mutation, Outcome, Reading, ScanOptions, Store, StoreError, Value, counter};
 
 /// Reads without checks: of a store, or of a transaction with what it has written so far.
 pub trait Read {
@@ -17,6 +17,13 @@ pub trait Read {
     fn peek(&self, keys: &[Key]) -> Result<Vec<Option<Value>>>;
     /// The first `limit` entries of a range; fewer mean that the range ended.
     fn entries(&self, range: &KeyRange, keys_only: bool, limit: u32) -> Result<Vec<Entry>>;
+
+    /// `peek` and `entries` of several ranges in one call, where the reader can.
+    fn together(&self, keys: &[Key], ranges: &[KeyRange], keys_only: bool, limit: u32) -> Result<Reading> {
+        let values = if keys.is_empty() { Vec::new() } else { self.peek(keys)? };
+        let entries = ranges.iter().map(|range| self.entries(range, keys_only, limit)).collect::<Result<_>>()?;
+        Ok(Reading { values, entries })
+    }
 
     /// The value of one key.
     fn peek_one(&self, key: Key) -> Result<Option<Value>> {
@@ -48,6 +55,10 @@ impl<S: Store> Read for S {
 
     fn entries(&self, range: &KeyRange, keys_only: bool, limit: u32) -> Result<Vec<Entry>> {
         self.scan(range, ScanOptions { keys_only, limit, ..ScanOptions::default() }).map_err(failure)
+    }
+
+    fn together(&self, keys: &[Key], ranges: &[KeyRange], keys_only: bool, limit: u32) -> Result<Reading> {
+        Store::read(self, keys, ranges, ScanOptions { keys_only, limit, ..ScanOptions::default() }).map_err(failure)
     }
 }
 

@@ -66,6 +66,15 @@ pub struct ScanOptions {
     pub limit: u32,
 }
 
+/// What one [`Storage::read`] found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// What each of the keys maps to.
+    pub values: Vec<Option<Value>>,
+    /// The entries of each of the ranges.
+    pub entries: Vec<Vec<Entry>>,
+}
+
 /// `key` must still map to exactly `expected`; `None` means that it must be absent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
@@ -142,6 +151,22 @@ pub trait Storage: Send + Sync + 'static {
     async fn get(&self, tenant: &str, keys: &[Key]) -> Result<Vec<Option<Value>>, StoreError>;
     /// The entries of a range; fewer than `limit` means that the range ended.
     async fn scan(&self, tenant: &str, range: &KeyRange, options: ScanOptions) -> Result<Vec<Entry>, StoreError>;
+    /// [`get`](Self::get) of `keys`, and [`scan`](Self::scan) of each of the `ranges` with the same options, in one call;
+    /// not necessarily of one moment. Worth overriding where a call is a trip over a network.
+    async fn read(
+        &self,
+        tenant: &str,
+        keys: &[Key],
+        ranges: &[KeyRange],
+        options: ScanOptions,
+    ) -> Result<Reading, StoreError> {
+        let values = if keys.is_empty() { Vec::new() } else { self.get(tenant, keys).await? };
+        let mut entries = Vec::with_capacity(ranges.len());
+        for range in ranges {
+            entries.push(self.scan(tenant, range, options).await?);
+        }
+        Ok(Reading { values, entries })
+    }
     /// How many keys a range holds.
     async fn count(&self, tenant: &str, range: &KeyRange) -> Result<u64, StoreError>;
     /// Apply all `mutations` if every check holds; all or nothing, durable when it returns.

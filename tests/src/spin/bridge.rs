@@ -2,7 +2,9 @@
 //! authenticates first, as a request would.
 
 use async_trait::async_trait;
-use scimwell::storage::{Check, Entry, Key, KeyRange, Mutation, Outcome, ScanOptions, Storage, StoreError, Value};
+use scimwell::storage::{
+    Check, Entry, Key, KeyRange, Mutation, Outcome, Reading, ScanOptions, Storage, StoreError, Value,
+};
 use serde_json::json;
 use wasmtime::Store;
 use wasmtime::component::ResourceAny;
@@ -66,11 +68,23 @@ impl Storage for Bridge {
     async fn scan(&self, tenant: &str, range: &KeyRange, options: ScanOptions) -> Result<Vec<Entry>, StoreError> {
         let Opened { mut store, adapter, handle } = self.open(tenant).await?;
         let guest = adapter.scimwell_provider_storage().store();
-        let ScanOptions { reverse, keys_only, skip, limit } = options;
-        let options = storage::ScanOptions { reverse, keys_only, skip, limit };
-        let found = guest.call_scan(&mut store, handle, &range_of(range), options).await;
-        let entries = found.map_err(trapped)?.map_err(store_error)?;
-        Ok(entries.into_iter().map(|entry| Entry { key: entry.key, value: entry.value }).collect())
+        let found = guest.call_scan(&mut store, handle, &range_of(range), options_of(options)).await;
+        Ok(entries_of(found.map_err(trapped)?.map_err(store_error)?))
+    }
+
+    async fn read(
+        &self,
+        tenant: &str,
+        keys: &[Key],
+        ranges: &[KeyRange],
+        options: ScanOptions,
+    ) -> Result<Reading, StoreError> {
+        let Opened { mut store, adapter, handle } = self.open(tenant).await?;
+        let guest = adapter.scimwell_provider_storage().store();
+        let ranges: Vec<_> = ranges.iter().map(range_of).collect();
+        let found = guest.call_read(&mut store, handle, keys, &ranges, options_of(options)).await;
+        let reading = found.map_err(trapped)?.map_err(store_error)?;
+        Ok(Reading { values: reading.values, entries: reading.entries.into_iter().map(entries_of).collect() })
     }
 
     async fn count(&self, tenant: &str, range: &KeyRange) -> Result<u64, StoreError> {
@@ -91,6 +105,15 @@ impl Storage for Bridge {
             storage::Outcome::Conflict => Ok(Outcome::Conflict),
         }
     }
+}
+
+fn entries_of(entries: Vec<storage::Entry>) -> Vec<Entry> {
+    entries.into_iter().map(|entry| Entry { key: entry.key, value: entry.value }).collect()
+}
+
+fn options_of(options: ScanOptions) -> storage::ScanOptions {
+    let ScanOptions { reverse, keys_only, skip, limit } = options;
+    storage::ScanOptions { reverse, keys_only, skip, limit }
 }
 
 fn range_of(range: &KeyRange) -> storage::KeyRange {

@@ -9,6 +9,7 @@ use crate::ops::Context;
 use crate::query::Query;
 use crate::resource::{Object, Resource};
 use crate::schema::REGISTRY;
+use crate::store::ahead::Ahead;
 use crate::store::memory::Memory;
 use crate::store::{Mode, StoreError, transact};
 use crate::tenant::Tenant;
@@ -63,6 +64,7 @@ fn page(store: &Memory, filter: &str, sort: Option<&str>, window: &Window, budge
     let ctx = Context {
         host: &Nobody,
         store: store.clone(),
+        ahead: Ahead::default(),
         principal: Principal::default(),
         tenant: &tenant,
         request: &request,

@@ -25,7 +25,8 @@ use self::commit::Writer;
 use self::connect::failed;
 use self::read::Reader;
 use super::{
-    Check, Entry, Key, KeyRange, Mutation, Outcome, ScanOptions, Storage, StoreError, Value, check_sizes, check_tenant,
+    Check, Entry, Key, KeyRange, Mutation, Outcome, Reading, ScanOptions, Storage, StoreError, Value, check_sizes,
+    check_tenant,
 };
 
 /// Entries that a scan passes over at most: no table holds more, and PostgreSQL adds to this number.
@@ -59,14 +60,44 @@ impl Storage for Postgres {
         if range.start >= range.end || options.limit == 0 {
             return Ok(Vec::new());
         }
-        let limit = i64::from(options.limit);
-        let skip = i64::try_from(options.skip).unwrap_or(MAX_SKIP).min(MAX_SKIP);
+        let (limit, skip) = bounds(options);
         let statement = sql::scan(options.reverse, options.keys_only);
         let rows = self.reader.rows(statement, &[&tenant.as_bytes(), &range.start, &range.end, &limit, &skip]).await?;
         let entry = |row: &Row| {
             Ok(Entry { key: row.try_get(0)?, value: if options.keys_only { Value::new() } else { row.try_get(1)? } })
         };
         rows.iter().map(entry).collect::<Result<_, Error>>().map_err(|error| failed(&error))
+    }
+
+    async fn read(
+        &self,
+        tenant: &str,
+        keys: &[Key],
+        ranges: &[KeyRange],
+        options: ScanOptions,
+    ) -> Result<Reading, StoreError> {
+        check_tenant(tenant)?;
+        if ranges.is_empty() {
+            let values = self.reader.get(tenant, keys).await?;
+            return Ok(Reading { values, entries: Vec::new() });
+        }
+        let (limit, skip) = bounds(options);
+        let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+        let (low, high): (Vec<&[u8]>, Vec<&[u8]>) =
+            ranges.iter().map(|range| (range.start.as_slice(), range.end.as_slice())).unzip();
+        let statement = sql::read(options.reverse, options.keys_only);
+        let rows = self.reader.rows(&statement, &[&tenant.as_bytes(), &keys, &low, &high, &limit, &skip]).await?;
+        let mut reading = Reading { values: vec![None; keys.len()], entries: vec![Vec::new(); ranges.len()] };
+        for row in rows {
+            place(&row, &mut reading).map_err(|error| failed(&error))?;
+        }
+        for entries in &mut reading.entries {
+            entries.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+            if options.reverse {
+                entries.reverse();
+            }
+        }
+        Ok(reading)
     }
 
     async fn count(&self, tenant: &str, range: &KeyRange) -> Result<u64, StoreError> {
@@ -84,4 +115,29 @@ impl Storage for Postgres {
         let bytes = check_sizes(&checks, &mutations)?;
         self.writer.commit(tenant, Commit { checks, mutations }, bytes).await
     }
+}
+
+/// How many entries, after how many.
+fn bounds(options: ScanOptions) -> (i64, i64) {
+    (i64::from(options.limit), i64::try_from(options.skip).unwrap_or(MAX_SKIP).min(MAX_SKIP))
+}
+
+/// Puts a row of [`sql::read`] where it belongs.
+fn place(row: &Row, reading: &mut Reading) -> Result<(), Error> {
+    let at = |number: i64| usize::try_from(number - 1).unwrap_or(usize::MAX);
+    let value: Value = row.try_get(3)?;
+    match (row.try_get::<_, Option<i64>>(0)?, row.try_get::<_, Option<i64>>(1)?) {
+        (Some(key), _) => {
+            if let Some(slot) = reading.values.get_mut(at(key)) {
+                *slot = Some(value);
+            }
+        }
+        (None, Some(range)) => {
+            if let Some(entries) = reading.entries.get_mut(at(range)) {
+                entries.push(Entry { key: row.try_get(2)?, value });
+            }
+        }
+        (None, None) => {}
+    }
+    Ok(())
 }

@@ -29,6 +29,22 @@ pub(super) const fn scan(reverse: bool, keys_only: bool) -> &'static str {
     }
 }
 
+/// The values of the keys $2, as rows with an empty range number, and the entries of the ranges from $3 to $4, of each as
+/// many as $5 after the first $6; with the places of keys and ranges, from 1. The entries of a range come in any order.
+pub(super) fn read(reverse: bool, keys_only: bool) -> String {
+    let direction = if reverse { "DESC" } else { "ASC" };
+    let value = if keys_only { "''::bytea" } else { "s.value" };
+    format!(
+        "SELECT r.n, NULL::int8 AS range, r.key, k.value FROM unnest($2::bytea[]) WITH ORDINALITY AS r(key, n) \
+             JOIN scimwell_keys AS k ON k.tenant = $1 AND k.key = r.key \
+         UNION ALL \
+         SELECT NULL::int8, r.n, e.key, e.value FROM unnest($3::bytea[], $4::bytea[]) WITH ORDINALITY AS r(low, high, n) \
+             CROSS JOIN LATERAL (SELECT s.key, {value} AS value FROM scimwell_keys AS s \
+                 WHERE s.tenant = $1 AND s.key >= r.low AND s.key < r.high \
+                 ORDER BY s.key {direction} LIMIT $5 OFFSET $6) AS e"
+    )
+}
+
 /// Each statement after it sees what was committed before it started, at whatever the database's default is.
 pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 pub(super) const COMMIT: &str = "COMMIT";
