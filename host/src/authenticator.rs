@@ -109,6 +109,31 @@ impl Authenticator for Reading {
 }
 
 /// Decides who is calling.
+///
+/// ```
+/// use scimwell::authenticator::{AuthError, Authenticator, Credentials, Permissions, Principal};
+///
+/// /// The company in the client certificate is the tenant.
+/// struct Certificates;
+///
+/// #[async_trait::async_trait]
+/// impl Authenticator for Certificates {
+///     async fn authenticate(&self, credentials: Credentials) -> Result<Principal, AuthError> {
+///         let subject = credentials.client_certificate_subject.ok_or(AuthError::Unauthenticated)?;
+///         let organization = subject.split(',').find_map(|part| part.trim().strip_prefix("O="));
+///         let tenant = organization.ok_or(AuthError::Unauthenticated)?.to_owned();
+///         if credentials.tenant_hint.is_some_and(|hint| hint != tenant) {
+///             return Err(AuthError::Forbidden);
+///         }
+///         Ok(Principal { tenant, subject, permissions: Permissions::READ_WRITE })
+///     }
+/// }
+/// # let runtime = tokio::runtime::Runtime::new()?;
+/// # let credentials = Credentials { client_certificate_subject: Some("CN=okta, O=acme".into()), ..Default::default() };
+/// # assert_eq!(runtime.block_on(Certificates.authenticate(credentials)).map(|p| p.tenant), Ok("acme".to_owned()));
+/// # assert_eq!(runtime.block_on(Certificates.authenticate(Credentials::default())), Err(AuthError::Unauthenticated));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[async_trait]
 pub trait Authenticator: Send + Sync + 'static {
     /// The principal of these credentials, or why there is none.

@@ -158,7 +158,11 @@ impl Provider {
             metrics: Arc::clone(metrics),
             deliveries: None,
         };
-        ChangeLog::new(Self { engine: Arc::clone(&self.engine), imports: Arc::new(imports), kept: KeptInstances::new(0) })
+        ChangeLog::new(Self {
+            engine: Arc::clone(&self.engine),
+            imports: Arc::new(imports),
+            kept: KeptInstances::new(0),
+        })
     }
 
     /// The same for requests of this principal only: for a caller that was authenticated before.

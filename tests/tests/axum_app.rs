@@ -126,7 +126,8 @@ impl Customer {
     }
 
     fn is_signed_in(&mut self, session: &str) -> bool {
-        let answer = self.client.send(&Request::new("GET", "/session").bearer(session)).expect("the application answers");
+        let answer =
+            self.client.send(&Request::new("GET", "/session").bearer(session)).expect("the application answers");
         assert!(matches!(answer.status, 200 | 401), "{answer}");
         answer.status == 200
     }
@@ -344,7 +345,10 @@ fn kills_at_any_moment_leave_the_table_true() {
                 let (customer, answered) = (app.again(&acme), &answered);
                 scope.spawn(move || write_until_it_ends(customer, &format!("{round}-{client}"), answered));
             }
-            until(|| *answered.lock().expect("no client panicked") > 30 + 17 * round, "the application does not answer");
+            until(
+                || *answered.lock().expect("no client panicked") > 30 + 17 * round,
+                "the application does not answer",
+            );
             // The clients' connections end with it.
             let status = Command::new("kill").args(["-KILL", &app.server.pid().to_string()]).status();
             assert!(status.is_ok_and(|status| status.success()));

@@ -13,10 +13,21 @@ use crate::workspace::Workspace;
 /// What the operator of the application proves herself by.
 const SECRET: &str = "xtask-secret";
 
-/// Its own tests, the storage contract on its database among them, and the program for the tests over HTTP.
+/// Its own tests, the storage contract on its database among them, and the program for the tests over HTTP. It takes the library
+/// without any feature; here are those that it may be taken with instead of all.
 pub(crate) fn test(workspace: &Workspace) -> Result<String> {
     workspace.cargo("test --release -p axum-app").quiet().run()?;
     workspace.cargo("build --release -p axum-app").quiet().run()?;
+    for feature in ["redb", "postgres"] {
+        // With the application, whose dependencies give wasmtime the features that it is compiled with already.
+        let build = "build --release --lib -p axum-app -p scimwell --no-default-features --features";
+        workspace
+            .cargo(build)
+            .arg(format!("scimwell/{feature}"))
+            .quiet()
+            .run()
+            .with_context(|| format!("the library does not build with the feature `{feature}` alone"))?;
+    }
     Ok(String::new())
 }
 

@@ -22,8 +22,8 @@ pub(crate) async fn create(database: &Database, name: &str, seats: u32) -> Resul
 /// Sells seats, or takes them back; false where there is no such customer. Nobody who has a seat loses it.
 pub(crate) async fn set_seats(database: &Database, name: &str, seats: u32) -> Result<bool, DatabaseError> {
     let name = name.to_owned();
-    let set = database
-        .write(move |db| db.execute("UPDATE customer SET seats = ?2 WHERE name = ?1", params![name, seats]));
+    let set =
+        database.write(move |db| db.execute("UPDATE customer SET seats = ?2 WHERE name = ?1", params![name, seats]));
     Ok(set.await?? > 0)
 }
 

@@ -86,10 +86,8 @@ impl ChangeHandler for Directory {
 fn take_over(db: &Transaction<'_>, record: &Record) -> rusqlite::Result<Option<User>> {
     // No log has more records than SQLite can count.
     let sequence = i64::try_from(record.sequence).unwrap_or(i64::MAX);
-    let noted = db.execute(
-        "UPDATE customer SET told = ?2 WHERE name = ?1 AND told < ?2",
-        params![record.tenant, sequence],
-    )?;
+    let noted =
+        db.execute("UPDATE customer SET told = ?2 WHERE name = ?1 AND told < ?2", params![record.tenant, sequence])?;
     if noted == 0 {
         return Ok(None);
     }

@@ -52,13 +52,13 @@ impl Seats {
         let others = self.others(customer, &name);
         let asked = customer.to_owned();
         let counted = self.database.read(move |db| {
-            let seats: Option<u32> =
-                db.query_row("SELECT seats FROM customer WHERE name = ?1", params![asked], |row| row.get(0)).optional()?;
-            let mut taken: u32 = db.query_row(
-                "SELECT count(*) FROM user WHERE customer = ?1 AND active",
-                params![asked],
-                |row| row.get(0),
-            )?;
+            let seats: Option<u32> = db
+                .query_row("SELECT seats FROM customer WHERE name = ?1", params![asked], |row| row.get(0))
+                .optional()?;
+            let mut taken: u32 =
+                db.query_row("SELECT count(*) FROM user WHERE customer = ?1 AND active", params![asked], |row| {
+                    row.get(0)
+                })?;
             let mut has_it =
                 db.prepare_cached("SELECT 1 FROM user WHERE customer = ?1 AND user_name = ?2 AND active")?;
             for other in &others {

@@ -56,8 +56,8 @@ impl Storage for SqliteStorage {
         check_tenant(tenant)?;
         let (tenant, range) = (tenant.to_owned(), range.clone());
         let counted = self.database.read(move |db| {
-            let mut statement = db
-                .prepare_cached("SELECT count(*) FROM scim_entry WHERE tenant = ?1 AND key >= ?2 AND key < ?3")?;
+            let mut statement =
+                db.prepare_cached("SELECT count(*) FROM scim_entry WHERE tenant = ?1 AND key >= ?2 AND key < ?3")?;
             statement.query_row(params![tenant, range.start, range.end], |row| row.get(0).map(i64::cast_unsigned))
         });
         counted.await.map_err(failed)
@@ -90,7 +90,8 @@ fn apply(db: &Transaction<'_>, tenant: &str, mutation: &Mutation) -> Result<(), 
     match mutation {
         Mutation::Put(key, value) => put(db, tenant, key, value)?,
         Mutation::Delete(key) => {
-            db.prepare_cached("DELETE FROM scim_entry WHERE tenant = ?1 AND key = ?2")?.execute(params![tenant, key])?;
+            db.prepare_cached("DELETE FROM scim_entry WHERE tenant = ?1 AND key = ?2")?
+                .execute(params![tenant, key])?;
         }
         Mutation::DeleteRange(range) => {
             db.prepare_cached("DELETE FROM scim_entry WHERE tenant = ?1 AND key >= ?2 AND key < ?3")?

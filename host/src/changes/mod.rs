@@ -71,8 +71,8 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-pub use self::log::{ChangeLog, Page};
 pub(crate) use self::delivery::{Deliveries, Outstanding};
+pub use self::log::{ChangeLog, Page};
 
 /// What happened to a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -195,7 +195,8 @@ mod tests {
 
     #[test]
     fn records_of_a_newer_component() {
-        let record = r#"{"sequence":7,"time":1,"subject":"s","operation":"restore","resourceType":"User","id":"1","why":"?"}"#;
+        let record =
+            r#"{"sequence":7,"time":1,"subject":"s","operation":"restore","resourceType":"User","id":"1","why":"?"}"#;
         let record: Record = serde_json::from_str(record).unwrap();
         assert_eq!((record.operation, record.is_deletion()), (Operation::Other, false));
     }

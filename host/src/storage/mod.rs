@@ -145,6 +145,25 @@ impl std::error::Error for StoreError {}
 ///
 /// Every read sees every commit that returned before it started. Tenants never see each other's keys. The tenant `""` is
 /// the host's own key space (tokens, tenants); no principal is ever granted it.
+///
+/// ```
+/// use scimwell::storage::{Check, KeyRange, Memory, Mutation, Outcome, ScanOptions, Storage};
+///
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// let store = Memory::new();
+/// let put = |value: &str| vec![Mutation::Put(b"a".to_vec(), value.into()), Mutation::Append(b"log".to_vec(), value.into())];
+/// let is_absent = Check { key: b"a".to_vec(), expected: None };
+/// assert_eq!(store.commit("acme", vec![is_absent.clone()], put("1")).await?, Outcome::Committed);
+/// // All or nothing: the check fails, so nothing is appended either.
+/// assert_eq!(store.commit("acme", vec![is_absent], put("2")).await?, Outcome::Conflict);
+///
+/// let all = KeyRange { start: vec![], end: vec![0xff] };
+/// let entries = store.scan("acme", &all, ScanOptions { limit: 10, ..ScanOptions::default() }).await?;
+/// assert_eq!(entries[1].key, [b"log".as_slice(), &1_u64.to_be_bytes()].concat());
+/// assert_eq!(store.count("other", &all).await?, 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[async_trait]
 pub trait Storage: Send + Sync + 'static {
     /// The values of `keys`, in that order, from one snapshot.
