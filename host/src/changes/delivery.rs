@@ -105,6 +105,8 @@ impl Deliveries {
                 // The sender is in the same value, so this ends only with the delivery.
                 let mut settled = outstanding.tenant.settled.subscribe();
                 let _ = settled.wait_for(|settled| *settled >= outstanding.commit).await;
+                // The task does so too, but nobody waits for it.
+                self.note(&outstanding.tenant).await;
             }
             if names.len() < TENANTS as usize {
                 return Ok(());
