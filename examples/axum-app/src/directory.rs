@@ -13,6 +13,7 @@ use crate::seats::Seats;
 
 /// A user as the application knows her; the SCIM document has more.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[expect(clippy::struct_field_names, reason = "SCIM calls it so")]
 pub(crate) struct User {
     pub(crate) user_name: String,
     pub(crate) display_name: Option<String>,

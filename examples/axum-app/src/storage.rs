@@ -29,7 +29,7 @@ impl Storage for SqliteStorage {
         check_tenant(tenant)?;
         let (tenant, keys) = (tenant.to_owned(), keys.to_vec());
         let values = self.database.read(move |db| keys.iter().map(|key| value(db, &tenant, key)).collect());
-        values.await.map_err(failed)
+        values.await.map_err(|error| failed(&error))
     }
 
     async fn scan(&self, tenant: &str, range: &KeyRange, options: ScanOptions) -> Result<Vec<Entry>, StoreError> {
@@ -49,7 +49,7 @@ impl Storage for SqliteStorage {
             })?;
             entries.collect()
         });
-        entries.await.map_err(failed)
+        entries.await.map_err(|error| failed(&error))
     }
 
     async fn count(&self, tenant: &str, range: &KeyRange) -> Result<u64, StoreError> {
@@ -60,7 +60,7 @@ impl Storage for SqliteStorage {
                 db.prepare_cached("SELECT count(*) FROM scim_entry WHERE tenant = ?1 AND key >= ?2 AND key < ?3")?;
             statement.query_row(params![tenant, range.start, range.end], |row| row.get(0).map(i64::cast_unsigned))
         });
-        counted.await.map_err(failed)
+        counted.await.map_err(|error| failed(&error))
     }
 
     async fn commit(&self, tenant: &str, checks: Vec<Check>, mutations: Vec<Mutation>) -> Result<Outcome, StoreError> {
@@ -81,7 +81,7 @@ impl Storage for SqliteStorage {
         match committed.await {
             Ok(Ok(outcome)) => Ok(outcome),
             Ok(Err(Refused(error))) => Err(error),
-            Err(error) => Err(failed(error)),
+            Err(error) => Err(failed(&error)),
         }
     }
 }
@@ -129,11 +129,11 @@ struct Refused(StoreError);
 
 impl From<rusqlite::Error> for Refused {
     fn from(error: rusqlite::Error) -> Self {
-        Self(failed(error.into()))
+        Self(failed(&error.into()))
     }
 }
 
-fn failed(error: DatabaseError) -> StoreError {
+fn failed(error: &DatabaseError) -> StoreError {
     match error.is_temporary() {
         true => StoreError::Unavailable(error.to_string()),
         false => StoreError::Other(error.to_string()),

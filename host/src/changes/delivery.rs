@@ -19,7 +19,7 @@ const TENANTS: u32 = 64;
 /// How long a delivery rests after a first failure; each further one doubles it.
 const FIRST_REST: Duration = Duration::from_millis(500);
 /// How long it rests at most.
-const LONGEST_REST: Duration = Duration::from_secs(60);
+const LONGEST_REST: Duration = Duration::from_mins(1);
 
 /// The deliveries of one provider.
 pub(crate) struct Deliveries {
