@@ -23,7 +23,7 @@ pub use self::connect::{Options, UrlError};
 use self::batch::Commit;
 use self::commit::Writer;
 use self::connect::failed;
-use self::read::Reader;
+use self::read::{Parameters, Reader};
 use super::{
     Check, Entry, Key, KeyRange, Mutation, Outcome, Reading, ScanOptions, Storage, StoreError, Value, check_sizes,
     check_tenant,
@@ -63,10 +63,7 @@ impl Storage for Postgres {
         let (limit, skip) = bounds(options);
         let statement = sql::scan(options.reverse, options.keys_only);
         let rows = self.reader.rows(statement, &[&tenant.as_bytes(), &range.start, &range.end, &limit, &skip]).await?;
-        let entry = |row: &Row| {
-            Ok(Entry { key: row.try_get(0)?, value: if options.keys_only { Value::new() } else { row.try_get(1)? } })
-        };
-        rows.iter().map(entry).collect::<Result<_, Error>>().map_err(|error| failed(&error))
+        entries(&rows, options)
     }
 
     async fn read(
@@ -82,6 +79,13 @@ impl Storage for Postgres {
             return Ok(Reading { values, entries: Vec::new() });
         }
         let (limit, skip) = bounds(options);
+        if let ([range], false) = (ranges, keys.is_empty()) {
+            let scan = sql::scan(options.reverse, options.keys_only);
+            let tenant_bytes = tenant.as_bytes();
+            let parameters: Parameters<'_> = &[&tenant_bytes, &range.start, &range.end, &limit, &skip];
+            let (values, rows) = self.reader.keys_and_range(tenant, keys, (scan, parameters)).await?;
+            return Ok(Reading { values, entries: vec![entries(&rows, options)?] });
+        }
         let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
         let (low, high): (Vec<&[u8]>, Vec<&[u8]>) =
             ranges.iter().map(|range| (range.start.as_slice(), range.end.as_slice())).unzip();
@@ -120,6 +124,14 @@ impl Storage for Postgres {
 /// How many entries, after how many.
 fn bounds(options: ScanOptions) -> (i64, i64) {
     (i64::from(options.limit), i64::try_from(options.skip).unwrap_or(MAX_SKIP).min(MAX_SKIP))
+}
+
+/// The entries that [`sql::scan`] found.
+fn entries(rows: &[Row], options: ScanOptions) -> Result<Vec<Entry>, StoreError> {
+    let entry = |row: &Row| {
+        Ok(Entry { key: row.try_get(0)?, value: if options.keys_only { Value::new() } else { row.try_get(1)? } })
+    };
+    rows.iter().map(entry).collect::<Result<_, Error>>().map_err(|error| failed(&error))
 }
 
 /// Puts a row of [`sql::read`] where it belongs.

@@ -4,7 +4,7 @@
 //! most: a read that finds one of them free goes at once, and those that come meanwhile go together in the next. Each still
 //! is one statement, so one snapshot, taken after the read was asked for.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use deadpool_postgres::{Object, Pool};
@@ -25,6 +25,9 @@ const SMALL: usize = 16;
 const BATCH: usize = 256;
 
 type Values = Vec<Option<Value>>;
+pub(super) type Parameters<'p> = &'p [&'p (dyn ToSql + Sync)];
+/// SQL and what stands for its `$1`, `$2`, …
+type Statement<'s> = (&'s str, Parameters<'s>);
 
 /// Reads, and those that wait for their turn.
 #[derive(Debug)]
@@ -169,7 +172,37 @@ impl Reader {
     }
 
     /// The values of the keys, each of the tenant at the same place.
+    ///
+    /// A statement a tenant, sent together, where there are two at most: a server looks up tokens in its own key space and
+    /// everything else in its tenant's. A join with the pairs costs the database several times that.
     async fn values(&self, tenants: &[&str], keys: Vec<&[u8]>) -> Result<Values, StoreError> {
+        let Some(first) = tenants.first() else { return Ok(Vec::new()) };
+        let second = tenants.iter().find(|tenant| *tenant != first);
+        if tenants.iter().any(|tenant| tenant != first && Some(tenant) != second) {
+            return self.values_of_many(tenants, keys).await;
+        }
+        let of = |tenant: &str| -> Vec<&[u8]> {
+            keys.iter().zip(tenants).filter(|(_, of)| **of == tenant).map(|(key, _)| *key).collect()
+        };
+        let (first_keys, second_keys) = (of(first), second.map(|tenant| of(tenant)));
+        let first_parameters: Parameters<'_> = &[&first.as_bytes(), &first_keys];
+        let found = match (second, &second_keys) {
+            (Some(second), Some(second_keys)) => {
+                let (first, second) = self
+                    .both((sql::GET_SOME, first_parameters), (sql::GET_SOME, &[&second.as_bytes(), second_keys]))
+                    .await?;
+                (by_key(&first)?, by_key(&second)?)
+            }
+            _ => (by_key(&self.rows(sql::GET_SOME, first_parameters).await?)?, BTreeMap::new()),
+        };
+        let value = |(key, tenant): (&&[u8], &&str)| {
+            let found = if tenant == first { &found.0 } else { &found.1 };
+            found.get(*key).cloned()
+        };
+        Ok(keys.iter().zip(tenants).map(value).collect())
+    }
+
+    async fn values_of_many(&self, tenants: &[&str], keys: Vec<&[u8]>) -> Result<Values, StoreError> {
         let tenants: Vec<&[u8]> = tenants.iter().map(|tenant| tenant.as_bytes()).collect();
         let rows = self.rows(sql::GET, &[&tenants, &keys]).await?;
         let mut values = vec![None; keys.len()];
@@ -183,13 +216,35 @@ impl Reader {
         Ok(values)
     }
 
+    /// Keys of a tenant and the entries of one range, by two statements that are sent together.
+    pub(super) async fn keys_and_range(
+        &self,
+        tenant: &str,
+        keys: &[Key],
+        (scan, range): Statement<'_>,
+    ) -> Result<(Values, Vec<Row>), StoreError> {
+        let asked: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+        let (values, entries) = self.both((sql::GET_SOME, &[&tenant.as_bytes(), &asked]), (scan, range)).await?;
+        let values = by_key(&values)?;
+        Ok((keys.iter().map(|key| values.get(key).cloned()).collect(), entries))
+    }
+
+    /// The rows of two statements on one connection, the second sent without waiting for the first.
+    async fn both(&self, first: Statement<'_>, second: Statement<'_>) -> Result<(Vec<Row>, Vec<Row>), StoreError> {
+        let client = connection(&self.pool).await?;
+        match pair(&client, first, second).await {
+            Ok(rows) => return Ok(rows),
+            Err(_) if client.is_closed() => {}
+            Err(error) => return Err(failed(&error)),
+        }
+        drop(Object::take(client));
+        let client = connection(&self.pool).await?;
+        pair(&client, first, second).await.map_err(|error| failed(&error))
+    }
+
     /// The rows of one statement. A connection that turns out to be closed, as all are after the database was restarted,
     /// is replaced by another once: a read may be repeated.
-    pub(super) async fn rows(
-        &self,
-        statement: &str,
-        parameters: &[&(dyn ToSql + Sync)],
-    ) -> Result<Vec<Row>, StoreError> {
+    pub(super) async fn rows(&self, statement: &str, parameters: Parameters<'_>) -> Result<Vec<Row>, StoreError> {
         let client = connection(&self.pool).await?;
         match query(&client, statement, parameters).await {
             Ok(rows) => return Ok(rows),
@@ -202,7 +257,17 @@ impl Reader {
     }
 }
 
-async fn query(client: &Object, statement: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
+/// The values of rows of key and value.
+fn by_key(rows: &[Row]) -> Result<BTreeMap<Key, Value>, StoreError> {
+    let entry = |row: &Row| Ok((row.try_get(0)?, row.try_get(1)?));
+    rows.iter().map(entry).collect::<Result<_, Error>>().map_err(|error| failed(&error))
+}
+
+async fn pair(client: &Object, first: Statement<'_>, second: Statement<'_>) -> Result<(Vec<Row>, Vec<Row>), Error> {
+    tokio::try_join!(query(client, first.0, first.1), query(client, second.0, second.1))
+}
+
+async fn query(client: &Object, statement: &str, parameters: Parameters<'_>) -> Result<Vec<Row>, Error> {
     let statement = client.prepare_cached(statement).await?;
     client.query(&statement, parameters).await
 }

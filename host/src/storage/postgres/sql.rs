@@ -4,6 +4,9 @@
 /// The values of one key.
 pub(super) const GET_ONE: &str = "SELECT value FROM scimwell_keys WHERE tenant = $1 AND key = $2";
 
+/// Some keys of one tenant, and their values; in any order.
+pub(super) const GET_SOME: &str = "SELECT key, value FROM scimwell_keys WHERE tenant = $1 AND key = ANY($2::bytea[])";
+
 /// The values of some keys, $2, each of the tenant at the same place of $1; with their places, from 1.
 pub(super) const GET: &str = "SELECT r.n, k.value FROM unnest($1::bytea[], $2::bytea[]) WITH ORDINALITY AS r(tenant, key, n) \
      JOIN scimwell_keys AS k ON k.tenant = r.tenant AND k.key = r.key";
