@@ -16,6 +16,7 @@ use wasmtime_wasi_http::{
 
 use crate::authenticator::{AuthError, Authenticator, Credentials, Permissions, Principal};
 use crate::bindings::scimwell::provider::{authenticator as wit_auth, policy as wit_policy, storage as wit_storage};
+use crate::changes::{Deliveries, Outstanding};
 use crate::metrics::Metrics;
 use crate::policy::{Change, Operation, Policy, Refusal};
 use crate::storage::{Check, Entry, KeyRange, MAX_TENANT, Mutation, Outcome, ScanOptions, Storage, StoreError};
@@ -36,6 +37,8 @@ pub(crate) struct Imports {
     pub(crate) authenticator: Arc<dyn Authenticator>,
     pub(crate) policy: Arc<dyn Policy>,
     pub(crate) metrics: Arc<Metrics>,
+    /// Where the application wants to be told of changes.
+    pub(crate) deliveries: Option<Arc<Deliveries>>,
 }
 
 /// The state of one instance, thrown away with it.
@@ -52,6 +55,8 @@ pub(crate) struct Instance {
     http_hooks: NoOutgoing,
     output: Output,
     pub(crate) memory: MemoryCap,
+    /// The last commit of a change that the application is to be told of.
+    pub(crate) outstanding: Option<Outstanding>,
 }
 
 /// What the latest `authenticate` granted. Handles carry the generation in which they were opened, so that those of an
@@ -95,6 +100,7 @@ impl Instance {
             http_hooks: NoOutgoing,
             output: Output::default(),
             memory: MemoryCap { limit: memory_bytes, used: 0, exceeded: false },
+            outstanding: None,
         }
     }
 
@@ -287,19 +293,33 @@ impl wit_storage::HostStore for Instance {
             Err(denied) => return Ok(Err(denied)),
         };
         let checks = checks.into_iter().map(|check| Check { key: check.key, expected: check.expected }).collect();
-        let mutations = mutations.into_iter().map(Mutation::from).collect();
-        let commit = || self.imports.storage.commit(tenant, checks, mutations);
-        match self.calls.run("storage.commit", commit).await? {
+        let mutations: Vec<Mutation> = mutations.into_iter().map(Mutation::from).collect();
+        // Every change appends its record to the log, and nothing else appends.
+        let deliveries =
+            self.imports.deliveries.as_ref().filter(|_| mutations.iter().any(|m| matches!(m, Mutation::Append(..))));
+        let commit = || async {
+            match deliveries {
+                Some(deliveries) => deliveries.commit(tenant, checks, mutations).await,
+                None => (self.imports.storage.commit(tenant, checks, mutations).await, None),
+            }
+        };
+        let (committed, outstanding) = self.calls.run("storage.commit", commit).await?;
+        let committed = match committed {
             Ok(Outcome::Committed) => {
                 self.imports.metrics.committed();
-                Ok(Ok(wit_storage::Outcome::Committed))
+                Ok(wit_storage::Outcome::Committed)
             }
             Ok(Outcome::Conflict) => {
                 self.imports.metrics.conflicted();
-                Ok(Ok(wit_storage::Outcome::Conflict))
+                Ok(wit_storage::Outcome::Conflict)
             }
-            Err(error) => Ok(Err(logged("storage.commit", tenant, &error))),
+            Err(error) => Err(logged("storage.commit", tenant, &error)),
+        };
+        // Commits of a tenant are delivered in their order: the last one stands for all.
+        if outstanding.is_some() {
+            self.outstanding = outstanding;
         }
+        Ok(committed)
     }
 
     async fn drop(&mut self, handle: Resource<StoreHandle>) -> wasmtime::Result<()> {

@@ -2,6 +2,7 @@
 //!
 //! Architecture invariant: nothing here is linked into what is shipped; xtask runs the same commands a person could.
 
+mod axum_app;
 mod build;
 mod compose;
 mod foreign;

@@ -30,6 +30,25 @@ const SEQUENCE: usize = size_of::<u64>();
 ///
 /// Every read sees every commit that returned before it started. Tenants never see each other's keys. The tenant `""` is
 /// the host's own key space (tokens, tenants); no principal is ever granted it.
+///
+/// ```
+/// use scimwell::storage::{Check, KeyRange, Memory, Mutation, Outcome, ScanOptions, Storage};
+///
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// let store = Memory::new();
+/// let put = |value: &str| vec![Mutation::Put(b"a".to_vec(), value.into()), Mutation::Append(b"log".to_vec(), value.into())];
+/// let is_absent = Check { key: b"a".to_vec(), expected: None };
+/// assert_eq!(store.commit("acme", vec![is_absent.clone()], put("1")).await?, Outcome::Committed);
+/// // All or nothing: the check fails, so nothing is appended either.
+/// assert_eq!(store.commit("acme", vec![is_absent], put("2")).await?, Outcome::Conflict);
+///
+/// let all = KeyRange { start: vec![], end: vec![0xff] };
+/// let entries = store.scan("acme", &all, ScanOptions { limit: 10, ..ScanOptions::default() }).await?;
+/// assert_eq!(entries[1].key, [b"log".as_slice(), &1_u64.to_be_bytes()].concat());
+/// assert_eq!(store.count("other", &all).await?, 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[async_trait]
 pub trait Storage: Send + Sync + 'static {
     /// The values of `keys`, in that order, from one snapshot.
@@ -63,8 +82,8 @@ pub trait Storage: Send + Sync + 'static {
     }
 }
 
-/// Refuses a tenant name that a backend could not tell from another's.
-fn check_tenant(tenant: &str) -> Result<(), StoreError> {
+/// Refuses a tenant name that a backend could not tell from another's; every call of a [`Storage`] starts with it.
+pub fn check_tenant(tenant: &str) -> Result<(), StoreError> {
     if tenant.len() > MAX_TENANT || tenant.contains('\0') {
         let why = format!("tenant name {tenant:?}: at most {MAX_TENANT} bytes, none of them NUL, are allowed");
         return Err(StoreError::Other(why));
@@ -72,8 +91,9 @@ fn check_tenant(tenant: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Refuses what exceeds the limits before any of it is applied; returns the commit's size in bytes.
-fn check_sizes(checks: &[Check], mutations: &[Mutation]) -> Result<usize, StoreError> {
+/// Refuses what exceeds the limits before any of it is applied; returns the commit's size in bytes. Every
+/// [`commit`](Storage::commit) starts with it.
+pub fn check_sizes(checks: &[Check], mutations: &[Mutation]) -> Result<usize, StoreError> {
     let mut total = 0_usize;
     let mut tally = |key: usize, value: usize| {
         if key > MAX_KEY || value > MAX_VALUE {
@@ -98,8 +118,8 @@ fn check_sizes(checks: &[Check], mutations: &[Mutation]) -> Result<usize, StoreE
     Ok(total)
 }
 
-/// What a counter holds after `by` is added to it.
-fn added(key: &[u8], before: Option<&[u8]>, by: i64) -> Result<[u8; 8], StoreError> {
+/// What a counter holds after [`Mutation::Add`] of `by`, given what is stored at its key.
+pub fn added(key: &[u8], before: Option<&[u8]>, by: i64) -> Result<[u8; 8], StoreError> {
     let before = match before {
         None => 0,
         Some(bytes) => i64::from_le_bytes(bytes.try_into().map_err(|_| not_a_counter(key, bytes.len()))?),
