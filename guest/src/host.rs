@@ -16,6 +16,37 @@ pub struct Credentials {
     pub remote_address: Option<String>,
 }
 
+impl Credentials {
+    /// Why an Authorization header does not hold, as far as its form tells. Nothing of it is repeated: whatever stands there
+    /// may be a secret.
+    pub fn mistake(&self) -> &'static str {
+        let header = self.authorization.as_deref().unwrap_or_default().trim();
+        let (scheme, token) = header.split_once(|c: char| c.is_ascii_whitespace()).unwrap_or((header, ""));
+        let bearer = |word: &str| word.trim_end_matches(':').eq_ignore_ascii_case("bearer");
+        let twice = token.split_ascii_whitespace().next().is_some_and(bearer);
+        match (bearer(scheme), token.is_empty()) {
+            (true, false) if twice => {
+                "The Authorization header has the word `Bearer` twice: the client puts it before what is entered. Enter the \
+                 token alone."
+            }
+            (true, false) => {
+                "The token is not valid here: it is mistyped, expired or revoked. Enter a current SCIM token of this tenant."
+            }
+            (true, true) => {
+                "The Authorization header has no token after `Bearer`. Enter a current SCIM token of this tenant."
+            }
+            (false, true) => {
+                "The Authorization header lacks the word `Bearer`: it must be `Bearer`, a space, and the token. Where the \
+                 client's field is for the whole header, enter `Bearer` before the token."
+            }
+            (false, false) => {
+                "The Authorization header has another scheme than `Bearer`. Choose a bearer token as the way to authenticate, \
+                 and enter a current SCIM token of this tenant."
+            }
+        }
+    }
+}
+
 /// What a caller may do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(clippy::struct_excessive_bools, reason = "mirrors the flags of wit/authenticator.wit")]
@@ -97,4 +128,31 @@ pub trait Host {
     fn now(&self) -> Timestamp;
     /// Unpredictable bytes, for ids.
     fn random(&self) -> [u8; 16];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_header_is_told_without_what_is_in_it() {
+        for (header, expect) in [
+            ("Bearer s3cret", "The token is not valid here"),
+            ("bearer  s3cret", "The token is not valid here"),
+            ("Bearer Bearer s3cret", "The Authorization header has the word `Bearer` twice"),
+            ("Bearer bearer: s3cret", "The Authorization header has the word `Bearer` twice"),
+            ("Bearer Bearer", "The Authorization header has the word `Bearer` twice"),
+            ("Bearer", "The Authorization header has no token"),
+            ("s3cret", "The Authorization header lacks the word `Bearer`"),
+            ("Bearers3cret", "The Authorization header lacks the word `Bearer`"),
+            ("", "The Authorization header lacks the word `Bearer`"),
+            ("Basic czNjcmV0", "The Authorization header has another scheme"),
+            ("s3cret s3cret", "The Authorization header has another scheme"),
+        ] {
+            let credentials = Credentials { authorization: Some(header.into()), ..Credentials::default() };
+            let mistake = credentials.mistake();
+            assert!(mistake.starts_with(expect), "{header}: {mistake}");
+            assert!(!mistake.contains("s3cret") && !mistake.contains("czNj"), "{mistake}");
+        }
+    }
 }

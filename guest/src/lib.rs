@@ -128,7 +128,7 @@ fn written<'a, H: Host>(
     let response = operation(ctx);
     if response.is_ok() && ctx.mode == Mode::Commit {
         // The write stands whatever becomes of these steps; the next write goes on with them.
-        let _ = store::sweep::step(&ctx.store, ctx.now);
+        let _ = store::sweep::step(&ctx.store, ctx.now, ctx.tenant.settings.deletions_since(ctx.now));
         if ctx.tenant.unfinished {
             let _ = admin::change::step(&ctx.store, ctx.now);
         }
@@ -149,10 +149,7 @@ fn authenticate<H: Host>(host: &H, request: &Request) -> Result<Principal> {
             ErrorKind::Unauthorized,
             "The request has no Authorization header. Send `Authorization: Bearer` followed by the tenant's SCIM token.",
         ),
-        AuthError::Unauthenticated => ScimError::new(
-            ErrorKind::InvalidToken,
-            "The token is not valid here: it is mistyped, expired or revoked. Enter a current SCIM token of this tenant.",
-        ),
+        AuthError::Unauthenticated => ScimError::new(ErrorKind::InvalidToken, credentials.mistake()),
         AuthError::Forbidden => ScimError::new(
             ErrorKind::Forbidden,
             "The token belongs to another tenant than the one in the URL. Use the token and the URL of one tenant.",

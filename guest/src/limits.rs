@@ -45,6 +45,14 @@ pub const COMMIT_ATTEMPTS: usize = 64;
 /// A PATCH answers 204 instead of the whole resource where more edges than this would have to be read for it
 /// (RFC 7644 §3.5.2 allows either), so that the cost follows the change.
 pub const PATCH_REPLY_EDGES: u64 = 100;
+/// Days for which a deleted resource can be restored, unless the tenant says otherwise (`reprovisioning` is `restore`).
+pub const RESTORE_DAYS: u32 = 90;
+/// What a tenant may set that to.
+pub const RESTORE_DAYS_RANGE: std::ops::RangeInclusive<u32> = 1..=366;
+/// Resources with one `externalId` that a POST is compared with, where it may bring one of them back.
+pub const FORMER_HOLDERS: u32 = 20;
+/// Tombstones of deleted resources removed in one maintenance step.
+pub const SWEEP_TOMBSTONES: u32 = 100;
 /// Edges of deleted resources swept in one maintenance step.
 pub const SWEEP_EDGES: u32 = 500;
 /// Steps that one call of `/admin/maintenance` takes, so that it ends within a request's time.

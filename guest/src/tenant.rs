@@ -8,9 +8,13 @@ use serde::{Deserialize, Serialize};
 use crate::compat::{Compat, Profile, Tolerance};
 use crate::error::{ErrorKind, Result, ScimError};
 use crate::limits;
+use crate::resource::Timestamp;
 use crate::schema::discovery::{Cursor, FEATURES, Features};
 use crate::schema::{Definitions, Keyed, REGISTRY, Registry};
 use crate::store::{Read, Store, Txn, keys};
+
+/// In milliseconds.
+const DAY: Timestamp = 24 * 60 * 60 * 1_000;
 
 /// How the server behaves for one tenant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +26,10 @@ pub struct Settings {
     pub patch_reply: PatchReply,
     /// Refuse a second group of the same `displayName`, in any case.
     pub unique_group_names: bool,
+    /// What a POST comes to that meets somebody who has left.
+    pub reprovisioning: Reprovisioning,
+    /// Days for which somebody who was deleted can be restored.
+    pub restore_days: u32,
     /// Resources in a page where the client names no `count`.
     pub default_page_size: usize,
     /// Most resources in a page.
@@ -49,12 +57,28 @@ pub enum PatchReply {
     NoContent,
 }
 
+/// What a POST comes to that has a unique value or the `externalId` of a resource that is deactivated or deleted. One that is
+/// active is in the way of its unique values whatever this says (RFC 7644 §3.3.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reprovisioning {
+    /// 409 for a unique value of one that is deactivated; else a new resource.
+    #[default]
+    Conflict,
+    /// One that is deactivated becomes what the POST says, and active.
+    Reactivate,
+    /// The same, and one that was deleted comes back with its id.
+    Restore,
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
             passwords: false,
             patch_reply: PatchReply::Auto,
             unique_group_names: false,
+            reprovisioning: Reprovisioning::Conflict,
+            restore_days: limits::RESTORE_DAYS,
             default_page_size: limits::DEFAULT_PAGE,
             max_page_size: limits::MAX_PAGE,
             cursor_seconds: limits::CURSOR_SECONDS,
@@ -74,6 +98,15 @@ impl Settings {
     /// The start of a request: what its decoding may accept.
     pub fn compat(&self) -> Compat {
         self.profile.compat(&self.tolerances)
+    }
+
+    /// Since when deletions are remembered at `now`, so that a POST may restore what was deleted; older ones are forgotten.
+    pub fn deletions_since(&self, now: Timestamp) -> Timestamp {
+        match self.reprovisioning {
+            Reprovisioning::Restore => now.saturating_sub(u64::from(self.restore_days) * DAY),
+            // None is, and those from before the setting was changed are forgotten too.
+            Reprovisioning::Conflict | Reprovisioning::Reactivate => now.saturating_add(1),
+        }
     }
 
     /// Whether a PATCH of a resource that may have members answers 204 without a body; of another one.

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use scimwell_tests::client::{Client, Request, Response};
 use scimwell_tests::data::DataDirectory;
-use scimwell_tests::scenario::replay;
+use scimwell_tests::scenario::{recorded, replay};
 use scimwell_tests::server::{Server, built, workspace};
 use serde_json::{Value, json};
 
@@ -193,11 +193,8 @@ fn until(mut holds: impl FnMut() -> bool, otherwise: &str) {
 
 #[test]
 fn identity_providers() {
-    let path = std::env::var_os("SCIMWELL_SCENARIOS")
-        .map_or_else(|| workspace().join("../shared/idp-scenarios.json"), PathBuf::from);
     // The recorded traffic is not part of this repository.
-    let Ok(text) = std::fs::read(&path) else { return };
-    let scenarios: Vec<Value> = serde_json::from_slice(&text).expect("the scenarios are a JSON array");
+    let Some(scenarios) = recorded() else { return };
     let app = App::start("scenarios", &[]);
     let mut failed = Vec::new();
     for scenario in &scenarios {

@@ -66,6 +66,23 @@ fn our_server_passes_on_disk() {
     assert_eq!((total(&server, "/Users"), total(&server, "/Groups")), (json!(0), json!(0)));
 }
 
+/// A profile named after a provider must not refuse what that provider sends.
+#[test]
+fn each_providers_sequence_passes_under_its_profile() {
+    let server = Server::dev();
+    for provider in ["okta", "entra", "onelogin", "ping", "jumpcloud", "google"] {
+        let base = format!("/t/{provider}/scim/v2");
+        let settings = Request::new("PATCH", format!("{base}/admin/settings")).bearer(TOKEN);
+        assert_eq!(send(&server, &settings.json(&json!({ "profile": provider }))).status, 200);
+        let (code, report) = report(&format!("http://{}{base}", server.address()), &["--as", provider]);
+        for result in ["failed", "blocked", "skipped"] {
+            assert_eq!(that(&report, result), BTreeSet::new(), "{provider}: {report:#}");
+        }
+        assert!(!that(&report, "passed").is_empty());
+        assert_eq!((code, &report["left"]), (Some(0), &json!([])), "{provider}");
+    }
+}
+
 /// What each fault makes fail, and nothing else; who was there before is untouched.
 #[test]
 fn each_fault_is_found() {

@@ -18,7 +18,7 @@ pub(super) fn run<H: Host>(ctx: &Context<'_, H>) -> Result<Response> {
     let mut steps = 0;
     let mut done = false;
     while !done && steps < limits::MAINTENANCE_STEPS {
-        let swept = sweep::step(&ctx.store, ctx.now)?;
+        let swept = sweep::step(&ctx.store, ctx.now, ctx.tenant.settings.deletions_since(ctx.now))?;
         let built = change::step(&ctx.store, ctx.now)?;
         done = !swept && !built;
         steps += u32::from(!done);

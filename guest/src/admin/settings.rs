@@ -109,6 +109,14 @@ pub(super) fn check(settings: &Settings, registry: &Registry) -> Result<()> {
             limits::CURSOR_SECONDS_RANGE.end()
         )));
     }
+    if !limits::RESTORE_DAYS_RANGE.contains(&settings.restore_days) {
+        return Err(invalid(format!(
+            "restoreDays: {} is not from {} to {}",
+            settings.restore_days,
+            limits::RESTORE_DAYS_RANGE.start(),
+            limits::RESTORE_DAYS_RANGE.end()
+        )));
+    }
     match &settings.me_attribute {
         None => Ok(()),
         Some(name) => check_me(name, registry),

@@ -192,8 +192,8 @@ pub const ITEMS: [Item; 23] = [
     Item {
         tolerance: Tolerance::Unknown,
         id: "unknown",
-        accepts: "an attribute or schema that the server does not know",
-        read_as: "nothing: it is passed over",
+        accepts: "an attribute or schema that the server does not know, as a key or as the `path` of a PATCH operation",
+        read_as: "nothing: it is passed over, and the rest is done",
         correct: "the schema has no such attribute; GET /Schemas lists what there is",
         rfc: "RFC 7643 §3",
         sent_by: &[Okta, Entra, OneLogin, Ping, JumpCloud, Google],
@@ -276,7 +276,7 @@ pub const ITEMS: [Item; 23] = [
         read_as: "a space, as in forms; a plus itself is %2B",
         correct: "write a space as %20, and a plus as %2B",
         rfc: "RFC 7644 §3.4.2.2, RFC 3986 §2.1",
-        sent_by: &[Entra, Google],
+        sent_by: &[Entra, OneLogin, Ping, Google],
         others: "clients in Java and .NET",
     },
     Item {

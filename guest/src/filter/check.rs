@@ -136,6 +136,14 @@ pub fn resolve<'s>(
     Err(ScimError::new(kind.clone(), unknown(path, ty)))
 }
 
+/// Whether `path` stands for nothing here, whatever is tolerated; if so, [`resolve`] tells what it may have meant.
+pub fn is_unknown(path: &AttributePath, ty: &ResourceType) -> bool {
+    // Two extensions that have the name are no reason to pass it over: it is theirs, and it isn't told whose.
+    let of_extensions = ty.extensions.iter().filter_map(|extension| extension.schema.attribute(&path.name)).count();
+    let ambiguous = path.urn.is_none() && ty.resolve(None, &path.name, None).is_none() && of_extensions > 1;
+    !ambiguous && resolve(path, ty, &ErrorKind::InvalidPath, &mut Compat::default()).is_err()
+}
+
 /// Why `path` stands for nothing, and what it may have meant.
 fn unknown(path: &AttributePath, ty: &ResourceType) -> String {
     let shown = excerpt(path);

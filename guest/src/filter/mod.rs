@@ -14,7 +14,7 @@ mod show;
 use std::fmt;
 
 pub use across::{Across, check_across, equals, nowhere};
-pub use check::{Checked, Operand, check, check_values, resolve};
+pub use check::{Checked, Operand, check, check_values, is_unknown, resolve};
 pub use parse::{parse, parse_path};
 pub use plan::{Access, Plan, Rest, Way, plan};
 

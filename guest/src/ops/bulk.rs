@@ -2,7 +2,9 @@
 //!
 //! - **References.** `bulkId:x` stands for the id of the resource that the POST with that `bulkId` creates: as any whole
 //!   string of `data`, as the id in `path`, and in the value filter of a PATCH path (`members[value eq "bulkId:x"]`). All ids
-//!   are given out before anything runs, so a reference may point forward, and in circles.
+//!   are given out before anything runs, so a reference may point forward, and in circles. A POST that brings back somebody
+//!   who has left (see [`super::reprovision`]) gives out the id that they had; should that prove wrong when it runs, since
+//!   something else happened to them meanwhile, it fails with 409 where there are references.
 //! - **Order.** As sent, but a POST that others refer to runs before them. POSTs that refer to each other in a circle are one
 //!   step: their documents are written first, then their members, in one commit.
 //! - **Failure.** Each operation stands for itself: one that fails leaves nothing behind and does not disturb the others,
@@ -30,7 +32,7 @@ use crate::store::Txn;
 use crate::store::repo;
 
 use super::Context;
-use super::create::Create;
+use super::create::{Create, Written};
 use super::delete::Delete;
 use super::idempotency::Once;
 use super::patch::Patch;
@@ -73,6 +75,8 @@ enum Action<'t> {
 struct Done {
     status: u16,
     version: Option<String>,
+    /// The id of what was created: somebody who came back has another than was assigned.
+    created: Option<String>,
 }
 
 /// How the operations ended, in the order sent.
@@ -198,23 +202,26 @@ impl Bulk<'_> {
         at: &mut usize,
     ) -> Result<Vec<Done>> {
         // References point at POSTs only, so a step of several is nothing but POSTs.
+        let mut written = Vec::with_capacity(step.len());
         for index in step {
             *at = *index;
-            if let Ok(Action::Create(create)) = &self.operations[*index].action {
-                create.write(txn)?;
-            }
+            written.push(match &self.operations[*index].action {
+                Ok(Action::Create(create)) => Some(create.write(ctx, txn)?),
+                _ => None,
+            });
         }
         let mut done = Vec::with_capacity(step.len());
-        for index in step {
+        for (index, written) in step.iter().zip(written) {
             *at = *index;
             let operation = &self.operations[*index];
             let action = operation.action.as_ref().map_err(Clone::clone)?;
-            done.push(action.apply(ctx, txn)?);
+            done.push(action.apply(ctx, txn, written)?);
         }
         if let [_, _, ..] = step {
             // Becoming a member changes a version too.
             for (index, done) in step.iter().zip(&mut done) {
                 let Some((resource_type, id)) = &self.operations[*index].target else { continue };
+                let id = done.created.as_ref().unwrap_or(id);
                 let stored = repo::peek(txn, resource_type, std::slice::from_ref(id))?.pop().flatten();
                 done.version = stored.map(|stored| stored.shell.version());
             }
@@ -232,7 +239,10 @@ impl Bulk<'_> {
             Some(Operated {
                 method: &operation.method,
                 bulk_id: operation.bulk_id.as_deref(),
-                location: target.map(|(resource_type, id)| render::location(resource_type, id, base_url)),
+                location: target.map(|(resource_type, id)| {
+                    let created = outcome.as_ref().ok().and_then(|done| done.created.as_ref());
+                    render::location(resource_type, created.unwrap_or(id), base_url)
+                }),
                 version: outcome.as_ref().ok().and_then(|done| done.version.as_deref()),
                 outcome: outcome.as_ref().map(|done| done.status),
             })
@@ -243,17 +253,26 @@ impl Bulk<'_> {
 
 impl Action<'_> {
     /// Carry it out; of a POST, what is left after its document.
-    fn apply<H: Host>(&self, ctx: &Context<'_, H>, txn: &mut Txn<'_, H::Store>) -> Result<Done> {
-        let (status, loaded) = match self {
-            Self::Create(create) => (201, create.link(ctx, txn)?),
-            Self::Replace(replace) => (200, replace.apply(ctx, txn)?),
-            Self::Patch(patch) => (200, patch.apply(ctx, txn)?),
+    fn apply<H: Host>(
+        &self,
+        ctx: &Context<'_, H>,
+        txn: &mut Txn<'_, H::Store>,
+        written: Option<Written>,
+    ) -> Result<Done> {
+        let loaded = match self {
+            Self::Create(create) => {
+                let written = written.map_or_else(|| create.write(ctx, txn), Ok)?;
+                let version = Some(create.link(ctx, txn, &written)?.version());
+                return Ok(Done { status: 201, version, created: Some(written.id().to_owned()) });
+            }
+            Self::Replace(replace) => replace.apply(ctx, txn)?,
+            Self::Patch(patch) => patch.apply(ctx, txn)?,
             Self::Delete(delete) => {
                 delete.apply(ctx, txn)?;
-                return Ok(Done { status: 204, version: None });
+                return Ok(Done { status: 204, version: None, created: None });
             }
         };
-        Ok(Done { status, version: Some(loaded.version()) })
+        Ok(Done { status: 200, version: Some(loaded.version()), created: None })
     }
 }
 

@@ -7,9 +7,9 @@ use crate::http::Response;
 use crate::render;
 use crate::schema::ResourceType;
 use crate::store::log::{self, Operation};
-use crate::store::{Txn, edges, repo};
+use crate::store::{Txn, edges, keys, repo};
 
-use super::{Context, check_if_match};
+use super::{Context, check_if_match, reprovision};
 
 /// A resource to be deleted.
 #[derive(Clone, Debug)]
@@ -44,6 +44,10 @@ impl Delete<'_> {
         ctx.review(Operation::Delete, resource_type, id, documents)?;
         repo::remove(txn, resource_type, &old.resource)?;
         let members = edges::detach(txn, id)?;
+        // With edges still to be swept the id can't be used again.
+        if txn.read_one(&keys::gone(id))?.is_none() {
+            reprovision::remember(ctx, txn, resource_type, &old.resource)?;
+        }
         log::append(txn, &ctx.cause(Operation::Delete, compat), resource_type, id, documents, &members)
     }
 }

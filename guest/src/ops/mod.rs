@@ -16,6 +16,7 @@ mod precondition;
 mod preference;
 pub mod read;
 pub mod replace;
+mod reprovision;
 pub mod search;
 mod select;
 mod sort;
@@ -151,6 +152,7 @@ impl<H: Host> Context<'_, H> {
             operation,
             tolerances: compat.used().collect(),
             password_changed: false,
+            reprovisioned: None,
         }
     }
 

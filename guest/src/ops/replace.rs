@@ -66,9 +66,20 @@ impl<'t> Replace<'t> {
         let Self { resource_type, id, if_match, attributes, members, compat, password } = self;
         let mut old = repo::read(txn, resource_type, id)?;
         check_if_match(txn, if_match.as_deref(), &mut old)?;
-        validate::immutable(resource_type, &old.resource.attributes, attributes)?;
+        let mut attributes = attributes.clone();
+        keep_activity(resource_type, &old.resource.attributes, &mut attributes);
+        validate::immutable(resource_type, &old.resource.attributes, &attributes)?;
         let cause = ctx.cause(Operation::Replace, compat);
-        let new = New { attributes: attributes.clone(), members: members.as_ref(), password };
+        let new = New { attributes, members: members.as_ref(), password };
         membership::change(ctx, txn, &cause, resource_type, &old, new)
+    }
+}
+
+/// Leave `active` as it is where the PUT doesn't name it. What is left out may count as not asserted by the client (§3.5.1),
+/// and clients that know nothing of `active` (a template without it) would else let somebody in again who was deactivated.
+fn keep_activity(resource_type: &ResourceType, old: &Object, new: &mut Object) {
+    let Some(activity) = resource_type.activity() else { return };
+    if let Some(value) = old.get(activity.name.as_ref()) {
+        new.entry(activity.name.as_ref()).or_insert_with(|| value.clone());
     }
 }

@@ -178,9 +178,14 @@ fn keyed<'s>(
     if let (Some(schema), None) = (schema, &path.attribute.urn) {
         path.attribute.urn = Some(schema.id.clone().into_owned());
     }
-    let Ok(target) = filter::resolve(&path.attribute, head.ty, &ErrorKind::InvalidPath, compat) else {
+    if filter::is_unknown(&path.attribute, head.ty) {
         return compat.accept(Tolerance::Unknown, &place);
-    };
+    }
+    let target =
+        filter::resolve(&path.attribute, head.ty, &ErrorKind::InvalidPath, compat).map_err(|error| error.at(&place))?;
+    if sub_attribute(&path, target.attribute).is_err() {
+        return compat.accept(Tolerance::Unknown, &place);
+    }
     if read_only(target, &path) {
         return echoed(&place, compat);
     }
@@ -190,6 +195,16 @@ fn keyed<'s>(
 /// Pass over what a client sends back as it has got it.
 fn echoed(place: &str, compat: &mut Compat) -> Result<()> {
     compat.accept(Tolerance::ReadOnlyEcho, place).map_err(|error| ScimError { kind: ErrorKind::Mutability, ..error })
+}
+
+/// Pass over an operation whose path stands for nothing: providers map attributes that the server doesn't have, and would
+/// lose the rest of the change with it. Where that is refused, say what was probably meant.
+fn passed_over(place: &str, why: &ScimError, compat: &mut Compat) -> Result<()> {
+    compat.accept(Tolerance::Unknown, place).map_err(|refused| ScimError {
+        kind: ErrorKind::InvalidPath,
+        detail: format!("{}: {}", refused.detail, why.detail),
+        ..refused
+    })
 }
 
 /// The attributes of one schema, as an object. A null unsets an extension; it adds nothing.
@@ -247,8 +262,13 @@ fn at_path<'s>(
         detail: format!("Operations[{}].{}", head.index, error.detail),
         ..error
     })?;
-    let target =
-        filter::resolve(&path.attribute, head.ty, &ErrorKind::InvalidPath, compat).map_err(|error| error.at(&place))?;
+    let target = match filter::resolve(&path.attribute, head.ty, &ErrorKind::InvalidPath, compat) {
+        Err(error) if filter::is_unknown(&path.attribute, head.ty) => return passed_over(&place, &error, compat),
+        resolved => resolved.map_err(|error| error.at(&place))?,
+    };
+    if let Err(error) = sub_attribute(&path, target.attribute) {
+        return passed_over(&place, &error, compat);
+    }
     if read_only(target, &path) {
         return Err(ScimError::new(
             ErrorKind::Mutability,
@@ -366,7 +386,7 @@ fn values<'s>(
         ));
     }
     let checked = filter::check_values(filter, target, compat).map_err(|error| error.at(&head.at("path")))?;
-    let sub = sub_attribute(head, path, attribute)?;
+    let sub = sub_attribute(path, attribute).map_err(|error| error.at(&head.at("path")))?;
     let value = match (head.verb, sub, value) {
         (Verb::Remove, ..) | (_, _, None) => None,
         (_, Some(sub), Some(value)) => validate::value(sub, value.clone(), place, compat)?,
@@ -393,14 +413,13 @@ fn values<'s>(
     Ok(())
 }
 
-fn sub_attribute<'s>(head: Head<'s>, path: &Path, attribute: &'s Attribute) -> Result<Option<&'s Attribute>> {
+fn sub_attribute<'s>(path: &Path, attribute: &'s Attribute) -> Result<Option<&'s Attribute>> {
     let Some(name) = &path.sub else { return Ok(None) };
     attribute.sub_attribute(name).map(Some).ok_or_else(|| {
         let meant = did_you_mean(name, attribute.sub_attributes.iter().map(|sub| sub.name.as_ref()));
-        let place = head.at("path");
         ScimError::new(
             ErrorKind::InvalidPath,
-            format!("{place}: `{}` has no sub-attribute `{}`{meant}", attribute.name, excerpt(name)),
+            format!("`{}` has no sub-attribute `{}`{meant}", attribute.name, excerpt(name)),
         )
     })
 }
@@ -449,7 +468,7 @@ fn insert_once(object: &mut Object, name: String, value: Value) -> Option<()> {
 
 fn edges<'s>(change: &Change<'_, 's>, out: &mut Vec<Operation<'s>>, compat: &mut Compat) -> Result<()> {
     let Change { head, path, target, value, place } = *change;
-    let sub = sub_attribute(head, path, target.attribute)?.or(target.sub);
+    let sub = sub_attribute(path, target.attribute).map_err(|error| error.at(&head.at("path")))?.or(target.sub);
     // `value` is immutable (RFC 7643 §8.7.1): it comes and goes with its member.
     if let Some(sub) = sub.filter(|sub| sub.name != "value" || head.verb == Verb::Replace) {
         return Err(ScimError::new(

@@ -9,7 +9,10 @@ pub mod order;
 
 use std::borrow::Cow;
 
+use serde_json::Value;
+
 use crate::precis;
+use crate::resource::Object;
 
 pub use builtin::{COMMON, ENTERPRISE_USER, GROUP, REGISTRY, USER};
 pub use definitions::{Definitions, ExtensionDefinition, Keyed, TypeDefinition};
@@ -76,6 +79,18 @@ impl ResourceType {
             None => None,
         };
         Some(Target { extension, attribute, sub })
+    }
+
+    /// The attribute that tells whether whom a resource stands for is to have access: `active` (RFC 7643 §4.1.1).
+    pub fn activity(&self) -> Option<&Attribute> {
+        let fits = |a: &&Attribute| a.kind == Type::Boolean && !a.multi_valued && a.mutability == Mutability::ReadWrite;
+        self.schema.attribute("active").filter(fits)
+    }
+
+    /// Whether a resource with these attributes is deactivated. One that does not say counts as active.
+    pub fn is_deactivated(&self, attributes: &Object) -> bool {
+        let value = self.activity().and_then(|activity| attributes.get(activity.name.as_ref()));
+        value == Some(&Value::Bool(false))
     }
 }
 

@@ -164,13 +164,13 @@ mod tests {
         let store = Memory::default();
         put(&store, 1, &answer(2 * limits::ANSWER_PART_BYTES), 0);
         put(&store, 2, &answer(10), 1);
-        assert_eq!(sweep::step(&store, DAY), Ok(false));
-        assert_eq!(sweep::step(&store, DAY + 1), Ok(true));
+        assert_eq!(sweep::step(&store, DAY, 0), Ok(false));
+        assert_eq!(sweep::step(&store, DAY + 1, 0), Ok(true));
         assert_eq!(find(&store, &[2; 32], DAY + 1), Ok(Some(answer(10))));
         assert_eq!(store.dump().len(), 3);
-        assert_eq!(sweep::step(&store, DAY + 2), Ok(true));
+        assert_eq!(sweep::step(&store, DAY + 2, 0), Ok(true));
         assert!(store.dump().is_empty());
-        assert_eq!(sweep::step(&store, DAY + 2), Ok(false));
+        assert_eq!(sweep::step(&store, DAY + 2, 0), Ok(false));
     }
 
     #[test]
@@ -178,7 +178,7 @@ mod tests {
         let store = Memory::default();
         put(&store, 1, &answer(limits::ANSWER_PART_BYTES + 1), 0);
         put(&store, 1, &answer(3), 2 * DAY);
-        assert_eq!(sweep::step(&store, 2 * DAY), Ok(false));
+        assert_eq!(sweep::step(&store, 2 * DAY, 0), Ok(false));
         assert_eq!(find(&store, &[1; 32], 2 * DAY), Ok(Some(answer(3))));
         assert_eq!(store.dump().len(), 3);
     }

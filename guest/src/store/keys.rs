@@ -13,7 +13,10 @@
 //! | `c` id | counter: members of this resource |
 //! | `t` id | when its members last changed: milliseconds, 8 bytes, little-endian |
 //! | `x` id | nothing: a deleted resource whose edges are still to be swept |
+//! | `x` FF time id | nothing: the tombstone of a deleted resource, in the order of time (8 bytes, big-endian) |
 //! | `y` time digest | nothing: an answer kept for an `Idempotency-Key`, in the order of time (8 bytes, big-endian) |
+//! | `o` id | such a tombstone (see `tombstones`) |
+//! | `j` digest | id: the deleted resource that had a value which a POST may find it by |
 //! | `k` digest | such an answer (see `answers`) |
 //! | `k` digest number | a part of its body; the number has 4 bytes, big-endian |
 //! | `n` type | counter: resources of the type |
@@ -213,10 +216,11 @@ pub fn gone(id: &str) -> Key {
 
 /// All of those.
 pub fn all_gone() -> KeyRange {
-    below(vec![b'x'])
+    KeyRange { start: vec![b'x'], end: TOMBSTONES.to_vec() }
 }
 
-/// All that maintenance is to remove, what can go at once first: deleted resources, then kept answers by age.
+/// All that maintenance is to remove, what can go at once first: deleted resources, then tombstones by age, then kept answers
+/// by age.
 pub fn to_sweep() -> KeyRange {
     KeyRange { start: vec![b'x'], end: vec![b'y' + 1] }
 }
@@ -254,6 +258,48 @@ pub fn answer_name(key: &[u8]) -> Option<Digest> {
         [b'y', rest @ ..] => rest.get(size_of::<Timestamp>()..)?.try_into().ok(),
         _ => None,
     }
+}
+
+/// The tombstone of a deleted resource.
+pub fn tombstone(id: &str) -> Key {
+    join(b'o', &[id.as_bytes()])
+}
+
+/// When the resource was deleted.
+pub fn tombstone_time(time: Timestamp, id: &str) -> Key {
+    let mut key = tombstones_at(time);
+    key.extend_from_slice(id.as_bytes());
+    key
+}
+
+/// All tombstones of what was deleted before `time`, the oldest first.
+pub fn tombstones_before(time: Timestamp) -> KeyRange {
+    KeyRange { start: TOMBSTONES.to_vec(), end: tombstones_at(time) }
+}
+
+/// The time and the id in a [`tombstone_time`] key; `None` for any other key.
+pub fn tombstone_id(key: &[u8]) -> Option<(Timestamp, &str)> {
+    let (time, id) = key.strip_prefix(&TOMBSTONES)?.split_first_chunk()?;
+    Some((Timestamp::from_be_bytes(*time), std::str::from_utf8(id).ok()?))
+}
+
+// After all ids, which are ASCII.
+const TOMBSTONES: [u8; 2] = [b'x', 0xFF];
+
+fn tombstones_at(time: Timestamp) -> Key {
+    let mut key = TOMBSTONES.to_vec();
+    key.extend_from_slice(&time.to_be_bytes());
+    key
+}
+
+/// The deleted resource that had a value, as [`value_digest`] has it.
+pub fn former_holder(value: &Digest) -> Key {
+    join(b'j', &[value])
+}
+
+/// Stands for a value that a resource of this type had, as it compares, without telling which it was.
+pub fn value_digest(resource_type: &ResourceType, target: &Target<'_>, value: &str) -> Digest {
+    Sha256::digest(unique(resource_type, target, value)).into()
 }
 
 /// Counts the resources of a type.
@@ -471,6 +517,15 @@ mod tests {
         assert!(within(&answers_before(256), &old) && !within(&answers_before(256), &new));
         assert_eq!((answer_name(&old), answer_name(&gone("7"))), (Some([1; 32]), None));
         assert_ne!(answer(&[1; 32]), answer_part(&[1; 32], 0));
+        // The id of a tombstone may be as long as a digest.
+        let id = "i".repeat(32);
+        let (first, second) = (tombstone_time(255, &id), tombstone_time(256, "a"));
+        assert!(gone("~") < first && first < second && second < old && within(&to_sweep(), &first));
+        assert!(within(&all_gone(), &gone("~")) && !within(&all_gone(), &first));
+        assert!(within(&tombstones_before(256), &first) && !within(&tombstones_before(256), &second));
+        assert!(!within(&tombstones_before(u64::MAX), &old) && !within(&tombstones_before(256), &gone("~")));
+        assert_eq!((answer_name(&first), tombstone_id(&first)), (None, Some((255, id.as_str()))));
+        assert_eq!((tombstone_id(&old), tombstone_id(&gone("7"))), (None, None));
     }
 
     #[test]

@@ -26,6 +26,16 @@ pub enum Operation {
     Delete,
 }
 
+/// What a creation was instead, where the tenant's setting `reprovisioning` has it so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reprovisioned {
+    /// Of a resource that was deactivated; the operation is `replace`.
+    Reactivated,
+    /// Of a resource that was deleted; the operation is `create`, of an id that was there before.
+    Restored,
+}
+
 /// One record. A change with more than [`limits::LOG_MEMBERS`] members continues in records of its own, each marked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -59,6 +69,9 @@ pub struct Record {
     /// The password was set or removed. What it is or was is told nowhere.
     #[serde(default, alias = "password_changed", skip_serializing_if = "std::ops::Not::not")]
     pub password_changed: bool,
+    /// A POST has brought back somebody who had left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reprovisioned: Option<Reprovisioned>,
     /// The record goes on with the members of the one before it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub continued: bool,
@@ -77,6 +90,8 @@ pub struct Cause<'a> {
     pub tolerances: Vec<Tolerance>,
     /// Whether it sets or removes the password.
     pub password_changed: bool,
+    /// Whether it is a POST that has brought back somebody who had left.
+    pub reprovisioned: Option<Reprovisioned>,
 }
 
 /// A change of the tenant's configuration, for [`append_configuration`].
@@ -117,6 +132,7 @@ pub fn append_configuration<S: Store>(
         removed: Vec::new(),
         tolerances: Vec::new(),
         password_changed: false,
+        reprovisioned: None,
         continued: false,
     };
     append_record(txn, &record)
@@ -152,6 +168,7 @@ pub fn append<S: Store>(
         removed: Vec::new(),
         tolerances: cause.tolerances.clone(),
         password_changed: cause.password_changed,
+        reprovisioned: cause.reprovisioned,
         continued: false,
     };
     let mut added = members.added.chunks(limits::LOG_MEMBERS);

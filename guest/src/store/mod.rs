@@ -6,6 +6,7 @@ pub mod ahead;
 pub mod answers;
 pub mod census;
 pub mod edges;
+pub mod identity;
 pub mod keys;
 pub mod log;
 pub mod memberships;
@@ -14,6 +15,7 @@ pub mod replies;
 pub mod repo;
 pub mod sightings;
 pub mod sweep;
+pub mod tombstones;
 mod txn;
 
 use crate::error::{ErrorKind, ScimError};

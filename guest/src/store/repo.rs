@@ -404,7 +404,7 @@ pub fn keys_within(resource_type: &ResourceType, resource: &Resource, ranges: &[
 }
 
 /// Each value that a target has in a document, and the text that stands for it in keys.
-fn each_text(attributes: &Object, target: &Target<'_>, found: &mut impl FnMut(&Json, &str)) {
+pub(super) fn each_text(attributes: &Object, target: &Target<'_>, found: &mut impl FnMut(&Json, &str)) {
     let object = match target.extension {
         None => Some(attributes),
         Some(extension) => attributes.get(extension.id.as_ref()).and_then(Json::as_object),

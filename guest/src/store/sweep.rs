@@ -1,5 +1,5 @@
 //! Maintenance in bounded steps: edges of resources that were deleted with too many of them to remove at once, and answers
-//! that were kept for an `Idempotency-Key` long enough.
+//! that were kept for an `Idempotency-Key` long enough, and tombstones of resources that can't be restored any more.
 //!
 //! There is no background process: each write that finds some gives one step.
 
@@ -7,13 +7,19 @@ use crate::error::Result;
 use crate::limits;
 use crate::resource::Timestamp;
 
-use super::{Mode, Read, Store, answers, counter, edges, keys, transact};
+use super::{Mode, Read, Store, answers, counter, edges, keys, tombstones, transact};
 
-/// Remove what is due, up to [`limits::SWEEP_EDGES`] edges of one deleted resource or [`limits::SWEEP_ANSWERS`] answers.
-/// Returns whether there was anything to do.
-pub fn step<S: Store>(store: &S, now: Timestamp) -> Result<bool> {
-    // One look tells of both, since every write pays for it.
+/// Remove what is due, up to [`limits::SWEEP_EDGES`] edges of one deleted resource, [`limits::SWEEP_ANSWERS`] answers or
+/// [`limits::SWEEP_TOMBSTONES`] tombstones of deletions before `deletions_since`. Returns whether there was anything to do.
+pub fn step<S: Store>(store: &S, now: Timestamp, deletions_since: Timestamp) -> Result<bool> {
+    // One look tells of all, since every write pays for it.
     let Some(entry) = store.entries(&keys::to_sweep(), true, 1)?.pop() else { return Ok(false) };
+    match keys::tombstone_id(&entry.key) {
+        Some((time, _)) if time < deletions_since => return tombstones::sweep(store, deletions_since),
+        // Behind tombstones that are to be kept there may be answers that are not. Only tenants that want tombstones pay.
+        Some(_) => return answers::sweep(store, now),
+        None => {}
+    }
     match keys::answer_name(&entry.key) {
         Some(_) => answers::sweep(store, now),
         None => edges(store, &keys::last_part(&entry.key)),

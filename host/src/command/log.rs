@@ -68,6 +68,9 @@ fn line(record: &Value) -> String {
             parts.push(format!("{sign}{} members", members.len()));
         }
     }
+    if record["reprovisioned"].is_string() {
+        parts.push(shown(&record["reprovisioned"]));
+    }
     if record["tolerances"].is_array() {
         parts.push(format!("tolerated={}", shown(&record["tolerances"])));
     }
@@ -123,6 +126,11 @@ mod tests {
             line(&record),
             "7  2023-11-14T22:13:20Z  okta  patch  Group  1  displayName  +2 members  tolerated=operation-case\n"
         );
+        let record = json!({
+            "sequence": 8, "time": 1_700_000_000_000_u64, "subject": "okta", "operation": "replace", "resourceType": "User",
+            "id": "1", "before": { "active": false }, "after": { "active": true }, "reprovisioned": "reactivated",
+        });
+        assert_eq!(line(&record), "8  2023-11-14T22:13:20Z  okta  replace  User  1  active  reactivated\n");
     }
 
     #[test]

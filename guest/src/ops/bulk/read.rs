@@ -7,17 +7,17 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::order::steps;
-use super::references::{Created, References, is_reference};
+use super::references::{Created, References, is_reference, refers};
 use super::{Action, Bulk, Operation, place};
 use crate::compat::{Compat, Tolerance};
 use crate::error::{ErrorKind, Result, ScimError, excerpt};
 use crate::host::Host;
 use crate::limits;
-use crate::ops::Context;
-use crate::ops::create::Create;
+use crate::ops::create::{Assigned, Create};
 use crate::ops::delete::Delete;
 use crate::ops::patch::Patch;
 use crate::ops::replace::Replace;
+use crate::ops::{Context, reprovision};
 use crate::resource::Object;
 use crate::route::{self, Route};
 use crate::schema::{Registry, ResourceType};
@@ -82,7 +82,7 @@ impl<'t> Bulk<'t> {
             drafts.push(Draft::read(operation, registry, ctx.compat.within(&format!("Operations[{index}]."))));
         }
         refuse_repeated(&mut drafts);
-        let (created, mut ids) = assign(ctx, &drafts);
+        let (created, mut ids) = assign(ctx, &drafts)?;
         let mut operations = Vec::with_capacity(drafts.len());
         for (index, draft) in drafts.into_iter().enumerate() {
             operations.push(draft.resolve(ctx, ids.remove(&index), &created));
@@ -139,15 +139,30 @@ fn refuse_repeated(drafts: &mut [Draft<'_>]) {
 }
 
 /// An id for each POST, in order: what is created is listed in the order sent. Those that will fail are known by name too,
-/// so that it can be told what became of them.
-fn assign<H: Host>(ctx: &Context<'_, H>, drafts: &[Draft<'_>]) -> (Created, BTreeMap<usize, String>) {
+/// so that it can be told what became of them. Who comes back (see [`reprovision`]) has an id already: where there are
+/// references, it is the one that they stand for.
+fn assign<H: Host>(ctx: &Context<'_, H>, drafts: &[Draft<'_>]) -> Result<(Created, BTreeMap<usize, Assigned>)> {
     let posts: Vec<usize> =
         drafts.iter().enumerate().filter(|(_, draft)| draft.method == "POST").map(|(index, _)| index).collect();
     let mut ids: Vec<String> = posts.iter().map(|_| ctx.new_id()).collect();
     ids.sort_unstable();
-    let ids: BTreeMap<usize, String> = posts.into_iter().zip(ids).collect();
-    let named = ids.iter().filter_map(|(index, id)| Some((drafts[*index].bulk_id.clone()?, (*index, id.clone()))));
-    (named.collect(), ids)
+    let referred = drafts.iter().filter_map(|draft| draft.head.as_ref().ok()).any(Head::refers);
+    let (mut created, mut assigned) = (Created::new(), BTreeMap::new());
+    for (index, fresh) in posts.into_iter().zip(ids) {
+        let draft = &drafts[index];
+        let former = match &draft.head {
+            Ok(Head { resource_type, data: Some(data), .. }) if referred => {
+                reprovision::expected(ctx, resource_type, data)?
+            }
+            _ => None,
+        };
+        let told = former.unwrap_or_else(|| fresh.clone());
+        if let Some(bulk_id) = &draft.bulk_id {
+            created.insert(bulk_id.clone(), (index, told.clone()));
+        }
+        assigned.insert(index, Assigned { fresh, told: referred.then_some(told) });
+    }
+    Ok((created, assigned))
 }
 
 impl<'t> Draft<'t> {
@@ -171,13 +186,18 @@ impl<'t> Draft<'t> {
         }
     }
 
-    /// The operation, with the id that was assigned to it if it is a POST.
-    fn resolve<H: Host>(self, ctx: &mut Context<'t, H>, assigned: Option<String>, created: &Created) -> Operation<'t> {
+    /// The operation, with the ids that were assigned to it if it is a POST.
+    fn resolve<H: Host>(
+        self,
+        ctx: &mut Context<'t, H>,
+        assigned: Option<Assigned>,
+        created: &Created,
+    ) -> Operation<'t> {
         let mut references = References::new(created);
         let mut target = self.named;
         let action = self.head.and_then(|mut head| {
             let id = head.id(assigned, &mut references)?;
-            target = Some((head.resource_type, id.clone()));
+            target = Some((head.resource_type, id.told.clone().unwrap_or_else(|| id.fresh.clone())));
             head.resolve_data(&mut references)?;
             head.decode(ctx, id)
         });
@@ -264,14 +284,25 @@ impl<'t> Head<'t> {
         Ok(Self { resource_type, action, version, data, compat })
     }
 
+    /// Whether it refers to what the request creates.
+    fn refers(&self) -> bool {
+        self.data.as_ref().is_some_and(refers) || self.named_id().is_some_and(|id| is_reference(id))
+    }
+
+    /// The id in its path.
+    fn named_id(&self) -> Option<&String> {
+        match &self.action {
+            route::Action::Replace(id) | route::Action::Patch(id) | route::Action::Delete(id) => Some(id),
+            _ => None,
+        }
+    }
+
     /// The id of what it works on.
-    fn id(&self, assigned: Option<String>, references: &mut References<'_>) -> Result<String> {
-        let mut id = match &self.action {
-            route::Action::Replace(id) | route::Action::Patch(id) | route::Action::Delete(id) => id.clone(),
-            _ => return Ok(assigned.unwrap_or_default()),
-        };
+    fn id(&self, assigned: Option<Assigned>, references: &mut References<'_>) -> Result<Assigned> {
+        let Some(id) = self.named_id() else { return Ok(assigned.unwrap_or_default()) };
+        let mut id = id.clone();
         references.in_id(&mut id, "path")?;
-        Ok(id)
+        Ok(Assigned { fresh: id, told: None })
     }
 
     fn resolve_data(&mut self, references: &mut References<'_>) -> Result<()> {
@@ -283,15 +314,20 @@ impl<'t> Head<'t> {
     }
 
     /// As the operation alone would be decoded.
-    fn decode<H: Host>(self, ctx: &mut Context<'t, H>, id: String) -> Result<Action<'t>> {
+    fn decode<H: Host>(self, ctx: &mut Context<'t, H>, assigned: Assigned) -> Result<Action<'t>> {
         let Self { resource_type, action, version, data, compat } = self;
         let envelope = std::mem::replace(&mut ctx.compat, compat.within("data."));
         let data = data.unwrap_or_default();
         let decoded = match action {
-            route::Action::Create => Create::decode(ctx, resource_type, id, data).map(Action::Create),
-            route::Action::Replace(_) => Replace::decode(ctx, resource_type, &id, version, data).map(Action::Replace),
-            route::Action::Patch(_) => Patch::decode(ctx, resource_type, &id, version, &data).map(Action::Patch),
+            route::Action::Create => Create::decode(ctx, resource_type, assigned, data).map(Action::Create),
+            route::Action::Replace(_) => {
+                Replace::decode(ctx, resource_type, &assigned.fresh, version, data).map(Action::Replace)
+            }
+            route::Action::Patch(_) => {
+                Patch::decode(ctx, resource_type, &assigned.fresh, version, &data).map(Action::Patch)
+            }
             route::Action::Delete(_) => {
+                let id = assigned.fresh;
                 Ok(Action::Delete(Delete { resource_type, id, if_match: version, compat: ctx.compat.clone() }))
             }
             _ => Err(invalid("path: reads are not offered within a bulk request")),

@@ -31,6 +31,16 @@ pub(super) fn is_reference(text: &str) -> bool {
     text.starts_with(PREFIX)
 }
 
+/// Whether a value refers to anything that the request creates, whole strings and filters in paths alike.
+pub(super) fn refers(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains(PREFIX),
+        Value::Array(values) => values.iter().any(refers),
+        Value::Object(object) => object.values().any(refers),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
 impl<'c> References<'c> {
     pub(super) fn new(created: &'c Created) -> Self {
         Self { created, needs: Vec::new() }
