@@ -228,40 +228,37 @@ function send(response: ServerResponse, { status, headers, body }: ScimResponse)
 }
 
 /** The whole body, or the answer to one that is too long or too slow. */
-async function bodyOf(
+function bodyOf(
   request: IncomingMessage,
   limit: number,
   timeout: number,
 ): Promise<{ bytes: Uint8Array } | { refused: ScimResponse }> {
-  const tooLarge = { refused: scimError(413, `The request body exceeds ${limit} bytes; send fewer operations or resources at once.`) };
-  if (Number(request.headers['content-length'] ?? 0) > limit) return tooLarge;
-  let late = false;
-  const timer = setTimeout(() => {
-    late = true;
-    request.pause();
-    request.emit('late');
-  }, timeout);
-  try {
+  const tooLarge = scimError(413, `The request body exceeds ${limit} bytes; send fewer operations or resources at once.`);
+  if (Number(request.headers['content-length'] ?? 0) > limit) return Promise.resolve({ refused: tooLarge });
+  return new Promise((resolve, reject) => {
+    const refuse = (refused: ScimResponse) => {
+      clearTimeout(timer);
+      request.pause();
+      resolve({ refused });
+    };
+    const late = scimError(408, 'The request body took too long to arrive; send it again.');
+    const timer = setTimeout(() => refuse(late), timeout);
     const chunks: Buffer[] = [];
     let length = 0;
-    return await new Promise((resolve, reject) => {
-      request.on('data', (chunk: Buffer) => {
-        length += chunk.length;
-        chunks.push(chunk);
-        if (length > limit) {
-          request.pause();
-          resolve(tooLarge);
-        }
-      });
-      request.on('end', () => resolve({ bytes: Buffer.concat(chunks) }));
-      request.on('error', reject);
-      request.on('late', () => {
-        if (late) resolve({ refused: scimError(408, 'The request body took too long to arrive; send it again.') });
-      });
+    request.on('data', (chunk: Buffer) => {
+      length += chunk.length;
+      chunks.push(chunk);
+      if (length > limit) refuse(tooLarge);
     });
-  } finally {
-    clearTimeout(timer);
-  }
+    request.on('end', () => {
+      clearTimeout(timer);
+      resolve({ bytes: Buffer.concat(chunks) });
+    });
+    request.on('error', (error) => {
+      clearTimeout(timer);
+      reject(error);
+    });
+  });
 }
 
 /** Names in lower case; values as UTF-8, or else as ISO 8859-1, which is how Node reads them. */

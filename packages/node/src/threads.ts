@@ -72,8 +72,7 @@ export class Threads<Job, Done extends object> {
       throw error;
     } finally {
       clearTimeout(timer);
-      this.#busy -= 1;
-      this.#waiting.shift()?.();
+      this.#pass();
     }
   }
 
@@ -83,22 +82,30 @@ export class Threads<Job, Done extends object> {
     await Promise.all(this.#idle.splice(0).map((thread) => thread.worker.terminate()));
   }
 
-  /** Waits until fewer than the most threads are busy. */
+  /** Waits for one of the threads, first come, first served. */
   async #turn(deadline: number): Promise<void> {
-    while (this.#busy >= this.#most) {
-      await new Promise<void>((resolve, reject) => {
-        const next = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-        const timer = setTimeout(() => {
-          this.#waiting.splice(this.#waiting.indexOf(next), 1);
-          reject(new TimedOut(undefined));
-        }, deadline - performance.now());
-        this.#waiting.push(next);
-      });
+    if (this.#busy < this.#most) {
+      this.#busy += 1;
+      return;
     }
-    this.#busy += 1;
+    await new Promise<void>((resolve, reject) => {
+      const next = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      const timer = setTimeout(() => {
+        this.#waiting.splice(this.#waiting.indexOf(next), 1);
+        reject(new TimedOut(undefined));
+      }, deadline - performance.now());
+      this.#waiting.push(next);
+    });
+  }
+
+  /** Gives the turn to whoever waits longest. */
+  #pass(): void {
+    const next = this.#waiting.shift();
+    if (next) next();
+    else this.#busy -= 1;
   }
 }
 

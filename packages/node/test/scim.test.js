@@ -164,8 +164,9 @@ for (const [name, nonsense] of NONSENSE) {
 }
 
 test('commits that always conflict end in a 503', async (t) => {
-  const { scim } = provider(t, { storage: { commit: () => 'conflict' } });
+  const { scim, lines } = provider(t, { storage: { commit: () => 'conflict' } });
   checkFailure(await create(scim, 'ann'), 503);
+  assert.match(lines[0].error, /storage\.commit answered `conflict`/);
 });
 
 test('a refusal is what the administrator reads', async (t) => {

@@ -52,6 +52,8 @@ STORE = 1
 IMPORT_FAILED = "an import failed"
 # How often running instances are looked at, in seconds.
 TICK = 0.1
+# After how many of these looks at nothing the thread that looks ends.
+IDLE_TICKS = 100
 
 # wasmtime-py converts values with the help of module-wide variables: two threads that convert at the same time read each
 # other's. So one thread at a time is in the component; while the application's own functions run, others may.
@@ -336,37 +338,38 @@ class Imports:
 
 
 class Clock:
-    """Moves the engine's epoch on while requests run, so that an instance that computes for too long is stopped."""
+    """Moves the engine's epoch on while calls run, so that an instance that computes for too long is stopped."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.lock = threading.Lock()
-        self.count = 0
-        self.process = 0
-        self.wanted = threading.Event()
+        self.calls = 0
+        # The process that has the thread. A server that forks after it has loaded the application leaves it behind.
+        self.process: int | None = None
 
     @contextmanager
     def running(self) -> Iterator[None]:
         with self.lock:
-            # A server that forks after it has loaded the application has no threads in the child.
             if self.process != os.getpid():
-                self.process, self.count, self.wanted = os.getpid(), 0, threading.Event()
+                self.process, self.calls = os.getpid(), 0
                 threading.Thread(target=self._tick, name="scimwell", daemon=True).start()
-            self.count += 1
-            self.wanted.set()
+            self.calls += 1
         try:
             yield
         finally:
             with self.lock:
-                self.count -= 1
-                if self.count == 0:
-                    self.wanted.clear()
+                self.calls -= 1
 
     def _tick(self) -> None:
+        idle = 0
         while True:
-            self.wanted.wait()
             time.sleep(TICK)
             self.engine.increment_epoch()
+            with self.lock:
+                idle = 0 if self.calls else idle + 1
+                if idle == IDLE_TICKS:
+                    self.process = None
+                    return
 
 
 def _define_wasi(root: LinkerInstance) -> None:

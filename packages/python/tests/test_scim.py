@@ -141,7 +141,7 @@ class Case(unittest.TestCase):
 
     def test_commits_that_always_conflict(self):
         self.storage.broken = {"commit": lambda *_: "conflict"}
-        self.assertEqual(self.create("ann")[0], 503)
+        self.check_failure(lambda: self.create("ann"), 503, "storage.commit answered `conflict`")
 
     def test_a_storage_that_answers_too_late(self):
         self.scim._provider.runtime.timeout = 2
