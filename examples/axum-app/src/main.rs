@@ -15,6 +15,7 @@ mod web;
 use std::error::Error;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Parser, ValueEnum};
@@ -54,8 +55,18 @@ enum When {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let options = Options::parse();
+async fn main() -> ExitCode {
+    match serve(Options::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("axum-app: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Serves until the process is told to end.
+async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let database = Database::open(&options.database)
         .map_err(|error| format!("{}: the database can't be opened: {error}", options.database.display()))?;
