@@ -14,7 +14,7 @@ use rusqlite::Connection;
 use scimwell_tests::client::{Client, Request, Response};
 use scimwell_tests::data::DataDirectory;
 use scimwell_tests::scenario::{recorded, replay};
-use scimwell_tests::server::{Server, built, workspace};
+use scimwell_tests::server::{Server, built};
 use serde_json::{Value, json};
 
 /// What the operator proves herself by.

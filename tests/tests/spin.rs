@@ -6,7 +6,6 @@
 use std::fmt::Write as _;
 use std::io::{Read, Write as _};
 use std::net::TcpListener;
-use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::thread;
 

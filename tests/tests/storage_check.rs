@@ -15,15 +15,13 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts")
 }
 
-/// All cases by one caller, then the races by many on many threads.
-#[track_caller]
-fn passes(storage: Arc<dyn Storage>) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime starts");
-    passes_in(&runtime, &storage);
+fn threads() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime starts")
 }
 
+/// All cases by one caller, then the races by many on many threads.
 #[track_caller]
-fn passes_in(runtime: &tokio::runtime::Runtime, storage: &Arc<dyn Storage>) {
+fn passes(runtime: &tokio::runtime::Runtime, storage: &Arc<dyn Storage>) {
     let checker = Arc::new(Checker::new());
     let failures = runtime.block_on(checker.failures(storage));
     assert!(failures.is_empty(), "{failures:#?}");
@@ -35,13 +33,14 @@ fn passes_in(runtime: &tokio::runtime::Runtime, storage: &Arc<dyn Storage>) {
 
 #[test]
 fn memory_passes() {
-    passes(Arc::new(Memory::new()));
+    passes(&threads(), &(Arc::new(Memory::new()) as Arc<_>));
 }
 
 #[test]
 fn redb_passes() {
     let directory = DataDirectory::new("storage-check");
-    passes(Arc::new(Redb::open(directory.path()).expect("it opens")));
+    let storage = Redb::open(directory.path()).expect("it opens");
+    passes(&threads(), &(Arc::new(storage) as Arc<_>));
 }
 
 #[cfg(unix)]
@@ -52,9 +51,9 @@ fn postgres_passes() {
 
     let server = PostgresServer::shared();
     let options = server.database().parse().expect("a URL");
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime starts");
+    let runtime = threads();
     let storage = runtime.block_on(Postgres::connect(&options)).expect("it connects");
-    passes_in(&runtime, &(Arc::new(storage) as Arc<_>));
+    passes(&runtime, &(Arc::new(storage) as Arc<_>));
 }
 
 /// The component has the cases that the host's own suite has, and the one about grants; the host has the one about names
