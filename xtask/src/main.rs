@@ -24,7 +24,8 @@ usage: cargo xtask <command>
 
   build                    the components and the server that embeds them
   compose                  the components alone, and those for Spin in one file
-  packages [--install]     the component as packages for npm and PyPI, in target/packages; and the applications on them, as
+  packages [node | python] [--install]
+                           the component as packages for npm and PyPI, in target/packages; and the applications on them, as
                            the tests run them, in target/node-app and target/python-app
   serve [arguments]        build, then run `scimwell serve` with the arguments
   test                     formatting, lints, all tests, documentation, the SCIM compliance suite

@@ -19,20 +19,32 @@ const PYTHON_APP: &str = include_str!("../python-app.txt");
 /// The oldest Node that the package runs on.
 const NODE: u32 = 20;
 
-/// `cargo xtask packages [--install]`
+/// `cargo xtask packages [node | python] [--install]`
 pub(crate) fn packages(workspace: &Workspace, arguments: &[String]) -> Result<()> {
-    let installs = match arguments {
-        [] => false,
-        [argument] if argument == "--install" => true,
-        _ => bail!("packages takes --install or nothing, found `{}`", arguments.join(" ")),
-    };
+    let (mut languages, mut installs) = (Vec::new(), false);
+    for argument in arguments {
+        match argument.as_str() {
+            "node" => languages.push(Language::Node),
+            "python" => languages.push(Language::Python),
+            "--install" => installs = true,
+            _ => bail!("packages takes `node`, `python` and --install, found `{argument}`"),
+        }
+    }
+    if languages.is_empty() {
+        languages = vec![Language::Node, Language::Python];
+    }
     build::components(workspace)?;
-    let (node, python) = (node(workspace)?, python(workspace)?);
-    say(format_args!("packed {} and {}", node.display(), python.display()));
-    if installs {
-        node_application(workspace, &node)?;
-        python_application(workspace, &python)?;
-        say(format_args!("installed the applications into target/node-app and target/python-app"));
+    for language in languages {
+        let package = match language {
+            Language::Node => node(workspace)?,
+            Language::Python => python(workspace)?,
+        };
+        say(format_args!("packed {}", package.display()));
+        match language {
+            _ if !installs => {}
+            Language::Node => node_application(workspace, &package)?,
+            Language::Python => python_application(workspace, &package)?,
+        }
     }
     Ok(())
 }
