@@ -1,6 +1,6 @@
 //! The storage check as a component: every storage of ours passes, and each mistake is found by the case that is about it.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use scimwell::storage::{Memory, Mutation, Redb, Storage, contract};
 use scimwell_tests::data::DataDirectory;
@@ -9,6 +9,12 @@ use scimwell_tests::storage_check::{Checker, Embedder, Verdict};
 
 /// Callers at once in a race.
 const PARTS: u32 = 16;
+
+/// The component, compiled once for all tests.
+fn checker() -> Arc<Checker> {
+    static CHECKER: LazyLock<Arc<Checker>> = LazyLock::new(|| Arc::new(Checker::new()));
+    CHECKER.clone()
+}
 
 /// One thread, so that those who take part in a race take turns wherever they wait: the outcome is the same every time.
 fn runtime() -> tokio::runtime::Runtime {
@@ -24,7 +30,7 @@ fn passes(storage: Arc<dyn Storage>) {
 
 #[track_caller]
 fn passes_in(runtime: &tokio::runtime::Runtime, storage: &Arc<dyn Storage>) {
-    let checker = Arc::new(Checker::new());
+    let checker = checker();
     let failures = runtime.block_on(checker.failures(storage));
     assert!(failures.is_empty(), "{failures:#?}");
     for case in runtime.block_on(checker.cases()).iter().filter(|case| case.race) {
@@ -61,7 +67,7 @@ fn postgres_passes() {
 /// that no guest can ask for.
 #[test]
 fn the_cases_are_those_of_the_hosts_own_suite() {
-    let cases = runtime().block_on(Checker::new().cases());
+    let cases = runtime().block_on(checker().cases());
     let component: Vec<&str> = cases.iter().map(|case| case.name.as_str()).collect();
     let host: Vec<&str> = contract::clauses().collect();
     assert_eq!(component[1..], host[..host.len() - 1]);
@@ -73,7 +79,7 @@ fn the_cases_are_those_of_the_hosts_own_suite() {
 #[track_caller]
 fn finds(fault: Fault, case: &str) {
     let storage: Arc<dyn Storage> = Arc::new(Misbehaving::new(fault));
-    let failures = runtime().block_on(Checker::new().failures(&storage));
+    let failures = runtime().block_on(checker().failures(&storage));
     let names: Vec<&str> = failures.iter().map(|(name, _)| name.as_str()).collect();
     assert!(names.contains(&case), "{fault:?}: {names:?}");
     // What is wrong is told, at a length that can be read.
@@ -84,7 +90,7 @@ fn finds(fault: Fault, case: &str) {
 #[track_caller]
 fn finds_in_a_race(fault: Fault, case: &str) {
     let storage: Arc<dyn Storage> = Arc::new(Misbehaving::new(fault));
-    let (runtime, checker) = (runtime(), Arc::new(Checker::new()));
+    let (runtime, checker) = (runtime(), checker());
     assert_eq!(runtime.block_on(checker.failures(&storage)), [], "{fault:?}");
     let verdict = runtime.block_on(checker.race(&storage, case, PARTS));
     assert!(matches!(verdict, Verdict::Failed(_)), "{fault:?}: {verdict:?}");
@@ -148,7 +154,7 @@ fn what_only_a_race_shows_is_found_by_one() {
 fn a_store_that_is_open_to_everybody_is_found() {
     let storage: Arc<dyn Storage> = Arc::new(Memory::new());
     let embedder = Embedder { guards: false, ..Embedder::default() };
-    let Verdict::Failed(why) = runtime().block_on(Checker::new().run(&storage, embedder, "grants")) else {
+    let Verdict::Failed(why) = runtime().block_on(checker().run(&storage, embedder, "grants")) else {
         panic!("an unguarded store passes");
     };
     assert!(why.contains("access-denied"), "{why}");
@@ -156,7 +162,7 @@ fn a_store_that_is_open_to_everybody_is_found() {
 
 #[test]
 fn an_application_of_one_tenant_is_checked_in_it_if_it_is_empty() {
-    let (runtime, checker) = (runtime(), Checker::new());
+    let (runtime, checker) = (runtime(), checker());
     let embedder = || Embedder { only: Some("the-only".to_owned()), ..Embedder::default() };
     let storage: Arc<dyn Storage> = Arc::new(Memory::new());
     let run = |case: &str| runtime.block_on(checker.run(&storage, embedder(), case));
@@ -178,7 +184,7 @@ fn an_application_of_one_tenant_is_checked_in_it_if_it_is_empty() {
 
 #[test]
 fn what_is_asked_wrongly_is_told() {
-    let (runtime, checker) = (runtime(), Arc::new(Checker::new()));
+    let (runtime, checker) = (runtime(), checker());
     let storage: Arc<dyn Storage> = Arc::new(Memory::new());
     let check = |verdict: Verdict, part: &str| match verdict {
         Verdict::Failed(why) => assert!(why.contains(part), "{why}"),
