@@ -173,11 +173,6 @@ impl Misbehaving {
             Mutation::Put(key, value) => Mutation::Put(self.key(key), self.value(value)),
             Mutation::Delete(key) => Mutation::Delete(self.key(key)),
             Mutation::Add(key, by) => match self.fault() {
-                Fault::LosesAdds => {
-                    let before = counter(self.one(tenant, &key).await?);
-                    tokio::task::yield_now().await;
-                    Mutation::Put(key, before.wrapping_add(by).to_le_bytes().to_vec())
-                }
                 Fault::CountsInDigits => {
                     let before = String::from_utf8(self.one(tenant, &key).await?.unwrap_or_default());
                     let before = before.ok().and_then(|digits| digits.parse::<i64>().ok()).unwrap_or(0);
@@ -306,6 +301,21 @@ impl Storage for Misbehaving {
                 }
                 tokio::task::yield_now().await;
                 self.memory.commit(tenant, vec![], taken).await
+            }
+            Fault::LosesAdds => {
+                // Every counter is put back to what it was when this commit began.
+                let mut all = Vec::new();
+                for mutation in &taken {
+                    let Mutation::Add(key, _) = mutation else { continue };
+                    let before = self.one(tenant, key).await?;
+                    all.push(match before {
+                        Some(value) => Mutation::Put(key.clone(), value),
+                        None => Mutation::Delete(key.clone()),
+                    });
+                }
+                tokio::task::yield_now().await;
+                all.extend(taken);
+                self.memory.commit(tenant, checks, all).await
             }
             Fault::Reorders => {
                 taken.sort_by_key(|mutation| !matches!(mutation, Mutation::Delete(_) | Mutation::DeleteRange(_)));

@@ -2,7 +2,7 @@
 //! import, and the next request finds all well: with a fresh instance, for the one that met it is thrown away.
 
 use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -150,10 +150,9 @@ impl Served {
         // One thread, which is the one that logs.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
         let logging = tracing::subscriber::set_default(subscriber);
-        let engine = Engine::new(&component("scimwell.wasm"), config()).expect("it compiles");
         let application = Application::new(storage);
         let brought = || Arc::new(Brought(application.clone()));
-        let provider = Provider::new(Arc::new(engine), brought(), brought(), brought());
+        let provider = Provider::new(engine(), brought(), brought(), brought());
         Self { runtime, application, provider, log, _logging: logging }
     }
 
@@ -201,6 +200,13 @@ fn check_error(response: &Response, status: u16) {
 fn component(name: &str) -> Vec<u8> {
     let path = workspace().join("target/components").join(name);
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}: run `cargo xtask build` first", path.display()))
+}
+
+/// The component, compiled once for all tests.
+fn engine() -> Arc<Engine> {
+    static ENGINE: LazyLock<Arc<Engine>> =
+        LazyLock::new(|| Arc::new(Engine::new(&component("scimwell.wasm"), config()).expect("it compiles")));
+    ENGINE.clone()
 }
 
 fn config() -> Config {
@@ -265,14 +271,13 @@ fn what_panics_is_500_and_named() {
 fn what_never_answers_is_503_in_time_and_named() {
     let served = served();
     // All wait at once, each for a provider of its own, or this would take as many times as long.
-    let engine = Arc::new(Engine::new(&component("scimwell.wasm"), config()).expect("it compiles"));
     let answers = served.runtime.block_on(async {
         let mut waiting = tokio::task::JoinSet::new();
         for (import, method, target, body) in calls() {
             let application = Application::new(served.application.storage.clone());
             application.set(Some((import, Does::Hangs)));
             let brought = || Arc::new(Brought(application.clone()));
-            let provider = Provider::new(engine.clone(), brought(), brought(), brought());
+            let provider = Provider::new(engine(), brought(), brought(), brought());
             waiting.spawn(async move { (import, provider.handle(request(method, target, &body)).await) });
         }
         waiting.join_all().await
