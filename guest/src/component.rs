@@ -8,6 +8,7 @@ use crate::host::{self, Host};
 use crate::http::{Header, Request, Response};
 use crate::resource::Timestamp;
 use crate::store::log::Operation;
+use crate::store::replies;
 use crate::store::{self, Check, Entry, Key, KeyRange, Mutation, Outcome, Reading, ScanOptions, StoreError, Value};
 
 mod libc;
@@ -39,6 +40,10 @@ impl Host for Imports {
             remote_address: credentials.remote_address.clone(),
         };
         match authenticator::authenticate(&offered) {
+            // That name is for what is no tenant's: whoever grants it is mistaken.
+            Ok(principal) if principal.tenant.is_empty() => Err(host::AuthError::Unavailable(
+                "authenticator.authenticate grants a tenant with an empty name".to_owned(),
+            )),
             Ok(principal) => Ok(host::Principal {
                 permissions: host::Permissions {
                     read: principal.permissions.contains(authenticator::Permissions::READ),
@@ -52,13 +57,15 @@ impl Host for Imports {
                 authenticator::AuthError::Unauthenticated => host::AuthError::Unauthenticated,
                 authenticator::AuthError::Forbidden => host::AuthError::Forbidden,
                 authenticator::AuthError::RateLimited(seconds) => host::AuthError::RateLimited(seconds),
-                authenticator::AuthError::Unavailable(why) => host::AuthError::Unavailable(why),
+                authenticator::AuthError::Unavailable(why) => {
+                    host::AuthError::Unavailable(format!("authenticator.authenticate could not decide: {why}"))
+                }
             }),
         }
     }
 
     fn open(&self, tenant: &str) -> Result<storage::Store, StoreError> {
-        storage::open(tenant).map_err(StoreError::from)
+        storage::open(tenant).map_err(|error| replies::failed("storage.open", error.into()))
     }
 
     fn review(&self, change: &host::Change) -> Result<(), host::Refusal> {
@@ -98,31 +105,39 @@ impl Host for Imports {
 
 impl store::Store for storage::Store {
     fn get(&self, keys: &[Key]) -> Result<Vec<Option<Value>>, StoreError> {
-        storage::Store::get(self, keys).map_err(StoreError::from)
+        let values = storage::Store::get(self, keys).map_err(|error| replies::failed("storage.get", error.into()))?;
+        replies::values("storage.get", keys, values)
     }
 
     fn scan(&self, range: &KeyRange, options: ScanOptions) -> Result<Vec<Entry>, StoreError> {
-        Ok(entries_of(storage::Store::scan(self, &range_of(range), options_of(options))?))
+        let entries = storage::Store::scan(self, &range_of(range), options_of(options))
+            .map_err(|error| replies::failed("storage.scan", error.into()))?;
+        replies::entries("storage.scan", range, options, entries_of(entries))
     }
 
     fn read(&self, keys: &[Key], ranges: &[KeyRange], options: ScanOptions) -> Result<Reading, StoreError> {
-        let ranges: Vec<_> = ranges.iter().map(range_of).collect();
-        let reading = storage::Store::read(self, keys, &ranges, options_of(options))?;
-        Ok(Reading { values: reading.values, entries: reading.entries.into_iter().map(entries_of).collect() })
+        let told: Vec<_> = ranges.iter().map(range_of).collect();
+        let reading = storage::Store::read(self, keys, &told, options_of(options))
+            .map_err(|error| replies::failed("storage.read", error.into()))?;
+        let entries = reading.entries.into_iter().map(entries_of).collect();
+        replies::reading(keys, ranges, options, Reading { values: reading.values, entries })
     }
 
     fn count(&self, range: &KeyRange) -> Result<u64, StoreError> {
-        storage::Store::count(self, &range_of(range)).map_err(StoreError::from)
+        storage::Store::count(self, &range_of(range)).map_err(|error| replies::failed("storage.count", error.into()))
     }
 
     fn commit(&self, checks: &[Check], mutations: &[Mutation]) -> Result<Outcome, StoreError> {
-        let checks: Vec<_> =
+        let told: Vec<_> =
             checks.iter().map(|c| storage::Check { key: c.key.clone(), expected: c.expected.clone() }).collect();
         let mutations: Vec<_> = mutations.iter().map(mutation).collect();
-        match storage::Store::commit(self, &checks, &mutations)? {
-            storage::Outcome::Committed => Ok(Outcome::Committed),
-            storage::Outcome::Conflict => Ok(Outcome::Conflict),
-        }
+        let outcome = storage::Store::commit(self, &told, &mutations)
+            .map_err(|error| replies::failed("storage.commit", error.into()))?;
+        let outcome = match outcome {
+            storage::Outcome::Committed => Outcome::Committed,
+            storage::Outcome::Conflict => Outcome::Conflict,
+        };
+        replies::outcome(checks, outcome)
     }
 }
 

@@ -67,6 +67,20 @@ pub enum ErrorKind {
     Unavailable,
 }
 
+/// The values that `scimType` may have (RFC 7644 table 9).
+pub const SCIM_TYPES: [&str; 10] = [
+    "invalidFilter",
+    "tooMany",
+    "uniqueness",
+    "mutability",
+    "invalidSyntax",
+    "invalidPath",
+    "noTarget",
+    "invalidValue",
+    "invalidVers",
+    "sensitive",
+];
+
 impl ErrorKind {
     /// The HTTP status and the `scimType` of this kind.
     pub fn table(&self) -> (u16, Option<&str>) {

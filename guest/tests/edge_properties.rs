@@ -58,7 +58,7 @@ fn take(host: &TestHost, ids: &[String], step: &Step) {
 }
 
 fn counter(host: &TestHost, id: &str) -> EdgeCounter {
-    EdgeCounter::decode(host.memory.get(&[keys::edge_revision(id)]).unwrap()[0].as_deref())
+    EdgeCounter::decode(host.memory.get(&[keys::edge_revision(id)]).unwrap()[0].as_deref()).unwrap()
 }
 
 proptest! {

@@ -1,5 +1,6 @@
 //! The core over the reference store, where a test needs to see more than the wire: the log, races, refusals, sweeping.
 
+use scimwell_guest::schema::REGISTRY;
 use scimwell_guest::store::{Mutation, Store, keys};
 use serde_json::json;
 
@@ -206,6 +207,18 @@ fn the_policy_speaks_to_the_client_and_nothing_is_stored() {
     assert_eq!(detail, "No seats left: buy more.");
 }
 
+/// What a policy must not say doesn't reach the client, and it is told something all the same.
+#[test]
+fn a_policy_that_keeps_to_no_rule_refuses_all_the_same() {
+    for status in [0, 200, 302, 500, u16::MAX] {
+        let host = TestHost { seats: Some(0), refusal_status: Some(status), ..TestHost::default() };
+        let response = send(&host, "POST", "/Users", &[], Some(json!({ "userName": "bob" })));
+        let error: Json = serde_json::from_slice(&response.body).unwrap();
+        assert_eq!((response.status, &error["status"], error.get("scimType")), (403, &json!("403"), None));
+        assert!(error["detail"].as_str().unwrap().contains("refuses the change"), "{error}");
+    }
+}
+
 #[test]
 fn permissions_and_refusals() {
     let host = TestHost { read_only: true, ..TestHost::default() };
@@ -219,6 +232,36 @@ fn permissions_and_refusals() {
         (slow.status, slow.headers.iter().find(|h| h.name == "retry-after").map(|h| h.value.as_str())),
         (429, Some("7"))
     );
+}
+
+/// A store that keeps counters as text, or not at all, must not make a list seem empty.
+#[test]
+fn a_counter_of_another_form_is_500_and_not_0() {
+    let host = TestHost::default();
+    create(&host, "ann");
+    let count = keys::resource_count(REGISTRY.by_name("User").unwrap());
+    host.memory.commit(&[], &[Mutation::Put(count, b"1".to_vec())]).unwrap();
+    let response = send(&host, "GET", "/Users", &[], None);
+    assert_eq!(response.status, 500);
+    let log = response.log.unwrap();
+    assert!(log.contains("storage.commit") && log.contains("1 bytes"), "{log}");
+}
+
+/// A store that cuts values short must not make its half of an object a part of the answer.
+#[test]
+fn a_document_that_was_cut_short_is_500() {
+    let host = TestHost::default();
+    let id = create(&host, "ann");
+    let document = keys::document(REGISTRY.by_name("User").unwrap(), &id);
+    let whole = host.memory.get(std::slice::from_ref(&document)).unwrap()[0].clone().unwrap();
+    for end in [0, 1, 10, whole.len() - 1] {
+        host.memory.commit(&[], &[Mutation::Put(document.clone(), whole[..end].to_vec())]).unwrap();
+        for target in [format!("/Users/{id}"), "/Users".to_owned()] {
+            let response = send(&host, "GET", &target, &[], None);
+            assert_eq!(response.status, 500, "{target} with {end} bytes");
+            assert!(response.log.unwrap().contains(&id));
+        }
+    }
 }
 
 #[test]

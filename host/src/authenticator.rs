@@ -81,8 +81,10 @@ pub enum AuthError {
 }
 
 /// Takes every request for one principal's: for a caller that was authenticated before.
+#[cfg(feature = "server")]
 pub(crate) struct Acting(pub(crate) Principal);
 
+#[cfg(feature = "server")]
 #[async_trait]
 impl Authenticator for Acting {
     async fn authenticate(&self, credentials: Credentials) -> Result<Principal, AuthError> {
@@ -93,7 +95,45 @@ impl Authenticator for Acting {
     }
 }
 
+/// Takes the tenant that the request names for granted: for the application's own reading of its tenants' logs.
+pub(crate) struct Reading;
+
+#[async_trait]
+impl Authenticator for Reading {
+    async fn authenticate(&self, credentials: Credentials) -> Result<Principal, AuthError> {
+        let tenant = credentials.tenant_hint.ok_or(AuthError::Unauthenticated)?;
+        // The log is among what a tenant's administrators read.
+        let permissions = Permissions { read: true, write: false, admin: true };
+        Ok(Principal { tenant, subject: "change-log".to_owned(), permissions })
+    }
+}
+
 /// Decides who is calling.
+///
+/// ```
+/// use scimwell::authenticator::{AuthError, Authenticator, Credentials, Permissions, Principal};
+///
+/// /// The company in the client certificate is the tenant.
+/// struct Certificates;
+///
+/// #[async_trait::async_trait]
+/// impl Authenticator for Certificates {
+///     async fn authenticate(&self, credentials: Credentials) -> Result<Principal, AuthError> {
+///         let subject = credentials.client_certificate_subject.ok_or(AuthError::Unauthenticated)?;
+///         let organization = subject.split(',').find_map(|part| part.trim().strip_prefix("O="));
+///         let tenant = organization.ok_or(AuthError::Unauthenticated)?.to_owned();
+///         if credentials.tenant_hint.is_some_and(|hint| hint != tenant) {
+///             return Err(AuthError::Forbidden);
+///         }
+///         Ok(Principal { tenant, subject, permissions: Permissions::READ_WRITE })
+///     }
+/// }
+/// # let runtime = tokio::runtime::Runtime::new()?;
+/// # let credentials = Credentials { client_certificate_subject: Some("CN=okta, O=acme".into()), ..Default::default() };
+/// # assert_eq!(runtime.block_on(Certificates.authenticate(credentials)).map(|p| p.tenant), Ok("acme".to_owned()));
+/// # assert_eq!(runtime.block_on(Certificates.authenticate(Credentials::default())), Err(AuthError::Unauthenticated));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[async_trait]
 pub trait Authenticator: Send + Sync + 'static {
     /// The principal of these credentials, or why there is none.

@@ -29,6 +29,13 @@ pub enum Error {
         /// What is wrong with it.
         source: serde_json::Error,
     },
+    /// A tenant's log can't be read.
+    Log {
+        /// Whose.
+        tenant: String,
+        /// What is wrong.
+        detail: String,
+    },
 }
 
 /// The crate's result.
@@ -52,6 +59,7 @@ impl fmt::Display for Error {
             Self::Record { key, source } => {
                 write!(f, "the stored record {key:?} is damaged or of a newer version: {source}")
             }
+            Self::Log { tenant, detail } => write!(f, "the log of tenant {tenant:?} can't be read: {detail}"),
         }
     }
 }
@@ -60,7 +68,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             // wasmtime's error shows its whole chain itself.
-            Self::Component { .. } | Self::Engine(_) | Self::TenantName(_) => None,
+            Self::Component { .. } | Self::Engine(_) | Self::TenantName(_) | Self::Log { .. } => None,
             Self::Storage(source) => Some(source),
             Self::Random(source) => Some(source),
             Self::Record { source, .. } => Some(source),

@@ -16,9 +16,15 @@ use wasmtime_wasi_http::{
 
 use crate::authenticator::{AuthError, Authenticator, Credentials, Permissions, Principal};
 use crate::bindings::scimwell::provider::{authenticator as wit_auth, policy as wit_policy, storage as wit_storage};
+use crate::changes::{Deliveries, Outstanding};
 use crate::metrics::Metrics;
 use crate::policy::{Change, Operation, Policy, Refusal};
-use crate::storage::{Check, Entry, KeyRange, Mutation, Outcome, ScanOptions, Storage, StoreError};
+use crate::storage::{Check, Entry, KeyRange, MAX_TENANT, Mutation, Outcome, ScanOptions, Storage, StoreError};
+
+use import::Calls;
+pub(crate) use import::Panicked;
+
+mod import;
 
 /// Bytes of a guest's standard output and error that are kept for the log.
 const OUTPUT_KEPT: usize = 4096;
@@ -31,6 +37,8 @@ pub(crate) struct Imports {
     pub(crate) authenticator: Arc<dyn Authenticator>,
     pub(crate) policy: Arc<dyn Policy>,
     pub(crate) metrics: Arc<Metrics>,
+    /// Where the application wants to be told of changes.
+    pub(crate) deliveries: Option<Arc<Deliveries>>,
 }
 
 /// The state of one instance, thrown away with it.
@@ -39,6 +47,7 @@ pub(crate) struct Instance {
     grant: Grant,
     /// The only tenant that it serves, once it has served one.
     tenant: Option<String>,
+    calls: Calls,
     table: ResourceTable,
     /// Made when the guest first uses wasi: most requests touch few of its interfaces.
     wasi: Option<WasiCtx>,
@@ -46,6 +55,8 @@ pub(crate) struct Instance {
     http_hooks: NoOutgoing,
     output: Output,
     pub(crate) memory: MemoryCap,
+    /// The last commit of a change that the application is to be told of.
+    pub(crate) outstanding: Option<Outstanding>,
 }
 
 /// What the latest `authenticate` granted. Handles carry the generation in which they were opened, so that those of an
@@ -82,12 +93,14 @@ impl Instance {
             imports,
             grant: Grant::default(),
             tenant: None,
+            calls: Calls::default(),
             table: ResourceTable::new(),
             wasi: None,
             http: WasiHttpCtx::new(),
             http_hooks: NoOutgoing,
             output: Output::default(),
             memory: MemoryCap { limit: memory_bytes, used: 0, exceeded: false },
+            outstanding: None,
         }
     }
 
@@ -104,6 +117,11 @@ impl Instance {
             && self.memory.used <= memory_bytes
             && self.table.is_empty()
             && self.output.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// The import that has not answered yet.
+    pub(crate) fn calling(&self) -> Option<&'static str> {
+        self.calls.under_way()
     }
 
     /// What the guest wrote to its standard output and error.
@@ -196,12 +214,12 @@ impl wit_storage::HostStore for Instance {
         handle: Resource<StoreHandle>,
         keys: Vec<Vec<u8>>,
     ) -> wasmtime::Result<Result<Vec<Option<Vec<u8>>>, wit_storage::StoreError>> {
-        match self.tenant(&handle)? {
-            Ok(tenant) => {
-                Ok(self.imports.storage.get(tenant, &keys).await.map_err(|error| logged("get", tenant, &error)))
-            }
-            Err(denied) => Ok(Err(denied)),
-        }
+        let tenant = match self.tenant(&handle)? {
+            Ok(tenant) => tenant,
+            Err(denied) => return Ok(Err(denied)),
+        };
+        let values = self.calls.run("storage.get", || self.imports.storage.get(tenant, &keys)).await?;
+        Ok(values.map_err(|error| logged("storage.get", tenant, &error)))
     }
 
     async fn scan(
@@ -217,9 +235,10 @@ impl wit_storage::HostStore for Instance {
         if options.limit > SCAN_LIMIT {
             return Ok(Err(wit_storage::StoreError::TooLarge));
         }
-        match self.imports.storage.scan(tenant, &range.into(), options.into()).await {
+        let (range, options) = (range.into(), options.into());
+        match self.calls.run("storage.scan", || self.imports.storage.scan(tenant, &range, options)).await? {
             Ok(entries) => Ok(Ok(entries_of(entries))),
-            Err(error) => Ok(Err(logged("scan", tenant, &error))),
+            Err(error) => Ok(Err(logged("storage.scan", tenant, &error))),
         }
     }
 
@@ -239,12 +258,13 @@ impl wit_storage::HostStore for Instance {
             return Ok(Err(wit_storage::StoreError::TooLarge));
         }
         let ranges: Vec<KeyRange> = ranges.into_iter().map(KeyRange::from).collect();
-        match self.imports.storage.read(tenant, &keys, &ranges, options.into()).await {
+        let options = options.into();
+        match self.calls.run("storage.read", || self.imports.storage.read(tenant, &keys, &ranges, options)).await? {
             Ok(reading) => Ok(Ok(wit_storage::Reading {
                 values: reading.values,
                 entries: reading.entries.into_iter().map(entries_of).collect(),
             })),
-            Err(error) => Ok(Err(logged("read", tenant, &error))),
+            Err(error) => Ok(Err(logged("storage.read", tenant, &error))),
         }
     }
 
@@ -253,13 +273,13 @@ impl wit_storage::HostStore for Instance {
         handle: Resource<StoreHandle>,
         range: wit_storage::KeyRange,
     ) -> wasmtime::Result<Result<u64, wit_storage::StoreError>> {
-        match self.tenant(&handle)? {
-            Ok(tenant) => {
-                let counted = self.imports.storage.count(tenant, &range.into()).await;
-                Ok(counted.map_err(|error| logged("count", tenant, &error)))
-            }
-            Err(denied) => Ok(Err(denied)),
-        }
+        let tenant = match self.tenant(&handle)? {
+            Ok(tenant) => tenant,
+            Err(denied) => return Ok(Err(denied)),
+        };
+        let range = range.into();
+        let counted = self.calls.run("storage.count", || self.imports.storage.count(tenant, &range)).await?;
+        Ok(counted.map_err(|error| logged("storage.count", tenant, &error)))
     }
 
     async fn commit(
@@ -273,18 +293,33 @@ impl wit_storage::HostStore for Instance {
             Err(denied) => return Ok(Err(denied)),
         };
         let checks = checks.into_iter().map(|check| Check { key: check.key, expected: check.expected }).collect();
-        let mutations = mutations.into_iter().map(Mutation::from).collect();
-        match self.imports.storage.commit(tenant, checks, mutations).await {
+        let mutations: Vec<Mutation> = mutations.into_iter().map(Mutation::from).collect();
+        // Every change appends its record to the log, and nothing else appends.
+        let deliveries =
+            self.imports.deliveries.as_ref().filter(|_| mutations.iter().any(|m| matches!(m, Mutation::Append(..))));
+        let commit = || async {
+            match deliveries {
+                Some(deliveries) => deliveries.commit(tenant, checks, mutations).await,
+                None => (self.imports.storage.commit(tenant, checks, mutations).await, None),
+            }
+        };
+        let (committed, outstanding) = self.calls.run("storage.commit", commit).await?;
+        let committed = match committed {
             Ok(Outcome::Committed) => {
                 self.imports.metrics.committed();
-                Ok(Ok(wit_storage::Outcome::Committed))
+                Ok(wit_storage::Outcome::Committed)
             }
             Ok(Outcome::Conflict) => {
                 self.imports.metrics.conflicted();
-                Ok(Ok(wit_storage::Outcome::Conflict))
+                Ok(wit_storage::Outcome::Conflict)
             }
-            Err(error) => Ok(Err(logged("commit", tenant, &error))),
+            Err(error) => Err(logged("storage.commit", tenant, &error)),
+        };
+        // Commits of a tenant are delivered in their order: the last one stands for all.
+        if outstanding.is_some() {
+            self.outstanding = outstanding;
         }
+        Ok(committed)
     }
 
     async fn drop(&mut self, handle: Resource<StoreHandle>) -> wasmtime::Result<()> {
@@ -305,10 +340,17 @@ impl wit_auth::Host for Instance {
             client_certificate_subject: credentials.client_certificate_subject,
             remote_address: credentials.remote_address,
         };
-        let principal = match self.imports.authenticator.authenticate(credentials).await {
-            // The key space "" is the host's own: an authenticator that grants it is mistaken.
-            Ok(principal) if principal.tenant.is_empty() => {
-                tracing::error!(subject = principal.subject, "the authenticator granted the host's own key space");
+        let authenticate = || self.imports.authenticator.authenticate(credentials);
+        let principal = match self.calls.run("authenticator.authenticate", authenticate).await? {
+            // The key space "" is the host's own, and no storage has to tell apart what is longer or has a NUL.
+            Ok(principal) if !(1..=MAX_TENANT).contains(&principal.tenant.len()) || principal.tenant.contains('\0') => {
+                let Principal { tenant, subject, .. } = principal;
+                tracing::error!(
+                    import = "authenticator.authenticate",
+                    tenant,
+                    subject,
+                    "the authenticator granted what can be no tenant: a name has 1 to {MAX_TENANT} bytes, none of them NUL"
+                );
                 return Ok(Err(wit_auth::AuthError::Unavailable(String::new())));
             }
             Ok(principal) => principal,
@@ -345,7 +387,8 @@ impl wit_policy::Host for Instance {
             before: change.before,
             after: change.after,
         };
-        Ok(self.imports.policy.review(change).await.map_err(wit_policy::Refusal::from))
+        let reviewed = self.calls.run("policy.review", || self.imports.policy.review(change)).await?;
+        Ok(reviewed.map_err(wit_policy::Refusal::from))
     }
 }
 
@@ -355,8 +398,8 @@ fn denied(tenant: &str) -> wit_storage::StoreError {
 }
 
 /// The guest gets the kind of failure; the log keeps the cause.
-fn logged(call: &str, tenant: &str, error: &StoreError) -> wit_storage::StoreError {
-    tracing::error!(call, tenant, %error, "storage failed");
+fn logged(import: &str, tenant: &str, error: &StoreError) -> wit_storage::StoreError {
+    tracing::error!(import, tenant, %error, "storage failed");
     match error {
         StoreError::AccessDenied => wit_storage::StoreError::AccessDenied,
         StoreError::TooLarge => wit_storage::StoreError::TooLarge,
@@ -371,7 +414,7 @@ fn refused(error: AuthError) -> wit_auth::AuthError {
         AuthError::Forbidden => wit_auth::AuthError::Forbidden,
         AuthError::RateLimited(seconds) => wit_auth::AuthError::RateLimited(seconds),
         AuthError::Unavailable(why) => {
-            tracing::error!(why, "the authenticator could not decide");
+            tracing::error!(import = "authenticator.authenticate", why, "the authenticator could not decide");
             wit_auth::AuthError::Unavailable(String::new())
         }
     }
@@ -431,7 +474,11 @@ impl From<Refusal> for wit_policy::Refusal {
         let status = match refusal.status {
             status @ 400..=499 => status,
             status => {
-                tracing::warn!(status, "the policy refused with a status outside 400 to 499; the client gets 403");
+                tracing::warn!(
+                    import = "policy.review",
+                    status,
+                    "the policy refused with a status outside 400 to 499; the client gets 403"
+                );
                 403
             }
         };

@@ -26,6 +26,7 @@ pub struct Metrics {
     traps: AtomicU64,
     timeouts: AtomicU64,
     memory_exceeded: AtomicU64,
+    deliveries_failed: AtomicU64,
 }
 
 impl Metrics {
@@ -64,6 +65,10 @@ impl Metrics {
         self.memory_exceeded.fetch_add(1, Relaxed);
     }
 
+    pub(crate) fn delivery_failed(&self) {
+        self.deliveries_failed.fetch_add(1, Relaxed);
+    }
+
     /// Everything, in the Prometheus text exposition format.
     pub fn render(&self) -> String {
         let mut text = String::with_capacity(4096);
@@ -85,6 +90,7 @@ impl Metrics {
             ("scimwell_traps_total", &self.traps, "Requests on which the component failed."),
             ("scimwell_timeouts_total", &self.timeouts, "Requests stopped by the time-out."),
             ("scimwell_memory_exceeded_total", &self.memory_exceeded, "Requests stopped by the memory cap."),
+            ("scimwell_deliveries_failed_total", &self.deliveries_failed, "Attempts to tell of changes that failed."),
         ] {
             head(&mut text, name, "counter", help);
             let _ = writeln!(text, "{name} {}", count.load(Relaxed));

@@ -46,6 +46,29 @@ pub struct Refusal {
 }
 
 /// Refuses changes, or lets them be committed.
+///
+/// ```
+/// use scimwell::policy::{Change, Operation, Policy, Refusal};
+///
+/// /// Groups are the application's own affair.
+/// struct UsersOnly;
+///
+/// #[async_trait::async_trait]
+/// impl Policy for UsersOnly {
+///     async fn review(&self, change: Change) -> Result<(), Refusal> {
+///         if change.resource_type == "User" {
+///             return Ok(());
+///         }
+///         let detail = "groups are kept in the application: turn off group push".to_owned();
+///         Err(Refusal { status: 403, scim_type: None, detail })
+///     }
+/// }
+/// # let change = Change { tenant: "acme".into(), subject: "t".into(), operation: Operation::Create,
+/// #     resource_type: "Group".into(), id: "1".into(), before: None, after: Some("{}".into()) };
+/// # let reviewed = tokio::runtime::Runtime::new()?.block_on(UsersOnly.review(change));
+/// # assert_eq!(reviewed.map_err(|refusal| refusal.status), Err(403));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[async_trait]
 pub trait Policy: Send + Sync + 'static {
     /// May be called again for the same change if a commit loses a race.

@@ -8,10 +8,13 @@ use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 use wasmtime::Store;
 
-use crate::authenticator::{Acting, Authenticator, Principal};
+#[cfg(feature = "server")]
+use crate::authenticator::Acting;
+use crate::authenticator::{Authenticator, Principal, Reading};
 use crate::bindings::exports::scimwell::provider::handler;
+use crate::changes::{ChangeHandler, ChangeLog, Deliveries, Delivery, Outstanding};
 use crate::engine::{Engine, Runtime};
-use crate::instance::{Imports, Instance, OtherTenant};
+use crate::instance::{Imports, Instance, OtherTenant, Panicked};
 use crate::kept::{Client, Kept, KeptInstances};
 use crate::metrics::Metrics;
 use crate::policy::Policy;
@@ -94,10 +97,15 @@ pub(crate) enum Failure {
         /// What it wrote to its standard output and error: a panic's message for example.
         output: String,
     },
+    /// Code of the embedder's that it called panicked.
+    Import(Panicked),
     /// It wanted more memory than it may have.
     Memory,
     /// It took too long, or waited too long for its turn.
-    TimedOut,
+    TimedOut {
+        /// The import that it was waiting for.
+        import: Option<&'static str>,
+    },
 }
 
 /// A SCIM service provider: a component, and what it needs from outside.
@@ -117,15 +125,62 @@ impl Provider {
     ) -> Self {
         let metrics = Arc::new(Metrics::default());
         let kept = KeptInstances::new(engine.runtime.config.kept_instances);
-        Self { engine, imports: Arc::new(Imports { storage, authenticator, policy, metrics }), kept }
+        let imports = Imports { storage, authenticator, policy, metrics, deliveries: None };
+        Self { engine, imports: Arc::new(imports), kept }
+    }
+
+    /// Tells this handler of every change from now on, and first of those that an earlier process has committed and not told;
+    /// see [`changes`](crate::changes). Needs a tokio runtime, and returns when each tenant was caught up on or its delivery
+    /// failed once: thereafter the application's own tables are true.
+    ///
+    /// A tenant that had data before any handler was there is told of from the beginning of its log, once it is written to.
+    ///
+    /// A provider has one handler; the one given last.
+    pub async fn on_change(mut self, handler: Arc<dyn ChangeHandler>, delivery: Delivery) -> crate::Result<Self> {
+        let Imports { storage, authenticator, policy, metrics, .. } = &*self.imports;
+        let deliveries =
+            Deliveries::new(handler, delivery, self.change_log(), Arc::clone(storage), Arc::clone(metrics));
+        deliveries.catch_up().await?;
+        self.imports = Arc::new(Imports {
+            storage: Arc::clone(storage),
+            authenticator: Arc::clone(authenticator),
+            policy: Arc::clone(policy),
+            metrics: Arc::clone(metrics),
+            deliveries: Some(deliveries),
+        });
+        // Instances that were kept before would go on without it.
+        self.kept = KeptInstances::new(self.engine.runtime.config.kept_instances);
+        Ok(self)
+    }
+
+    /// The logs of this provider's tenants, for whoever keeps its own place in them.
+    pub fn change_log(&self) -> ChangeLog {
+        let Imports { storage, policy, metrics, .. } = &*self.imports;
+        let imports = Imports {
+            storage: Arc::clone(storage),
+            authenticator: Arc::new(Reading),
+            policy: Arc::clone(policy),
+            metrics: Arc::clone(metrics),
+            deliveries: None,
+        };
+        ChangeLog::new(Self {
+            engine: Arc::clone(&self.engine),
+            imports: Arc::new(imports),
+            kept: KeptInstances::new(0),
+        })
     }
 
     /// The same for requests of this principal only: for a caller that was authenticated before.
+    #[cfg(feature = "server")]
     pub(crate) fn acting_as(&self, principal: Principal) -> Self {
-        let Imports { storage, policy, metrics, .. } = &*self.imports;
-        let authenticator = Arc::new(Acting(principal));
-        let imports =
-            Imports { storage: storage.clone(), authenticator, policy: policy.clone(), metrics: metrics.clone() };
+        let Imports { storage, policy, metrics, deliveries, .. } = &*self.imports;
+        let imports = Imports {
+            storage: storage.clone(),
+            authenticator: Arc::new(Acting(principal)),
+            policy: policy.clone(),
+            metrics: metrics.clone(),
+            deliveries: deliveries.clone(),
+        };
         Self { engine: self.engine.clone(), imports: Arc::new(imports), kept: KeptInstances::new(0) }
     }
 
@@ -148,12 +203,13 @@ impl Provider {
     pub async fn handle_detailed(&self, request: Request) -> Handled {
         let request_id = request_id(&request.headers);
         let client = self.kept.client(&request);
-        let (called, principal) = self.call(client, &request.into()).await;
+        let Ended { called, principal, outstanding } = self.call(client, &request.into()).await;
         let response = match called {
             Ok(response) => {
                 if let Some(log) = &response.log {
                     tracing::error!(request_id, status = response.status, log, "the component reports a failure");
                 }
+                self.tell(&request_id, outstanding).await;
                 response.into()
             }
             Err(failure) => failed(&failure, &request_id, &self.imports.metrics),
@@ -161,16 +217,21 @@ impl Provider {
         Handled { response, principal, request_id }
     }
 
+    /// Waits until the application has taken over what the request has changed, where answers wait for that.
+    async fn tell(&self, request_id: &str, outstanding: Option<Outstanding>) {
+        let Some(deliveries) = &self.imports.deliveries else { return };
+        let Some(outstanding) = outstanding.filter(|_| deliveries.is_awaited()) else { return };
+        if !outstanding.settled(self.timeout()).await {
+            tracing::error!(request_id, "the answer waits no longer for the application to take the change over");
+        }
+    }
+
     /// The component's answer, by an instance that this client's tenant has used before or by a fresh one.
-    async fn call(
-        &self,
-        client: Client,
-        request: &handler::Request,
-    ) -> (Result<handler::Response, Failure>, Option<Principal>) {
+    async fn call(&self, client: Client, request: &handler::Request) -> Ended {
         let runtime = &self.engine.runtime;
         let turn = match runtime.turn().await {
             Ok(turn) => turn,
-            Err(failure) => return (Err(failure), None),
+            Err(failure) => return Ended { called: Err(failure), principal: None, outstanding: None },
         };
         if let Some(mut kept) = self.kept.take(client) {
             let component = &kept.component;
@@ -189,23 +250,30 @@ impl Provider {
         });
         match called.await {
             Ok((component, response)) => self.ended(client, Kept::new(store, component), Ok(response)),
-            Err(failure) => (Err(failure), store.data().principal().cloned()),
+            Err(failure) => {
+                Ended { called: Err(failure), principal: store.data().principal().cloned(), outstanding: None }
+            }
         }
     }
 
     /// Keeps the instance where it did well; what failed in any way is thrown away.
-    fn ended(
-        &self,
-        client: Client,
-        kept: Kept,
-        called: Result<handler::Response, Failure>,
-    ) -> (Result<handler::Response, Failure>, Option<Principal>) {
+    fn ended(&self, client: Client, mut kept: Kept, called: Result<handler::Response, Failure>) -> Ended {
         let principal = kept.store.data().principal().cloned();
+        let outstanding = kept.store.data_mut().outstanding.take();
         if principal.is_some() && called.as_ref().is_ok_and(|response| response.status < 500) {
             self.kept.put(client, kept);
         }
-        (called, principal)
+        Ended { called, principal, outstanding }
     }
+}
+
+/// How a call of the component ended.
+struct Ended {
+    called: Result<handler::Response, Failure>,
+    /// Whom it was for.
+    principal: Option<Principal>,
+    /// The last commit whose changes the application is yet to be told of.
+    outstanding: Option<Outstanding>,
 }
 
 /// The right to run one instance, until a deadline.
@@ -222,7 +290,7 @@ impl Runtime {
         match timeout_at(deadline, self.permits.acquire()).await {
             Ok(Ok(permit)) => Ok(Turn { _permit: permit, deadline }),
             // Nothing closes the semaphore.
-            Ok(Err(_)) | Err(_) => Err(Failure::TimedOut),
+            Ok(Err(_)) | Err(_) => Err(Failure::TimedOut { import: None }),
         }
     }
 }
@@ -238,8 +306,11 @@ impl Turn<'_> {
         match timeout_at(self.deadline, call(store)).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(_)) if store.data().memory.exceeded => Err(Failure::Memory),
-            Ok(Err(error)) => Err(Failure::Trap { error, output: store.data().output() }),
-            Err(_elapsed) => Err(Failure::TimedOut),
+            Ok(Err(error)) => match error.downcast_ref::<Panicked>() {
+                Some(panicked) => Err(Failure::Import(panicked.clone())),
+                None => Err(Failure::Trap { error, output: store.data().output() }),
+            },
+            Err(_elapsed) => Err(Failure::TimedOut { import: store.data().calling() }),
         }
     }
 }
@@ -250,9 +321,12 @@ pub(crate) fn failed(failure: &Failure, request_id: &str, metrics: &Metrics) -> 
         Failure::Trap { error, output } => {
             metrics.trapped();
             tracing::error!(request_id, error = format!("{error:?}"), output, "the component trapped");
-            let detail =
-                format!("The server failed on this request; its log has the cause under request id {request_id}.");
-            Response::error(500, &detail)
+            server_failed(request_id)
+        }
+        Failure::Import(Panicked { import, message }) => {
+            metrics.trapped();
+            tracing::error!(request_id, import, panic = message, "what the component calls panicked");
+            server_failed(request_id)
         }
         Failure::Memory => {
             metrics.exceeded_memory();
@@ -263,9 +337,10 @@ pub(crate) fn failed(failure: &Failure, request_id: &str, metrics: &Metrics) -> 
             );
             Response::error(500, &detail)
         }
-        Failure::TimedOut => {
+        Failure::TimedOut { import } => {
             metrics.timed_out();
-            tracing::error!(request_id, "the request took too long and was stopped");
+            // Without a name it was the component itself that took the time, or others that it waited for.
+            tracing::error!(request_id, import, "the request took too long and was stopped");
             let detail = format!(
                 "The server could not finish this request in time (request id {request_id}); whether a change was made is \
                  unknown: read the resource before repeating it."
@@ -273,6 +348,11 @@ pub(crate) fn failed(failure: &Failure, request_id: &str, metrics: &Metrics) -> 
             Response::retry_later(&detail)
         }
     }
+}
+
+fn server_failed(request_id: &str) -> Response {
+    let detail = format!("The server failed on this request; its log has the cause under request id {request_id}.");
+    Response::error(500, &detail)
 }
 
 impl From<Request> for handler::Request {

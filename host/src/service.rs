@@ -40,6 +40,28 @@ pub struct Served {
 }
 
 /// Serves `/scim/v2/…`, where the token names the tenant, and `/t/{tenant}/scim/v2/…`, below a prefix of choice.
+///
+/// It is a `tower::Service` for requests of any body, and never fails: in axum, `Router::fallback_service(service)`.
+///
+/// ```
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # use std::sync::Arc;
+/// # use scimwell::{Config, Engine, Provider, policy::AllowAll, storage::Memory, tokens::StaticToken};
+/// use http_body_util::Full;
+/// use scimwell::ScimService;
+/// use tower_service::Service;
+///
+/// # let component = scimwell::component().ok_or("run `cargo xtask build` first")?;
+/// # let engine = Arc::new(Engine::new(component, Config::default())?);
+/// # let token = Arc::new(StaticToken::new("T", "default"));
+/// # let provider = Arc::new(Provider::new(engine, Arc::new(Memory::new()), token, Arc::new(AllowAll)));
+/// let mut service = ScimService::new(provider).public_url("https://example.com");
+/// let request = http::Request::get("/scim/v2/Users").header("authorization", "Bearer T");
+/// let response = service.call(request.body(Full::<bytes::Bytes>::default())?).await?;
+/// assert_eq!(response.status(), 200);
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct ScimService {
     provider: Arc<Provider>,

@@ -183,6 +183,25 @@ pub fn generate() -> Result<String> {
 }
 
 /// Accepts the tokens that storage knows.
+///
+/// ```
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// use std::sync::Arc;
+/// use scimwell::authenticator::{AuthError, Authenticator, Credentials, Permissions};
+/// use scimwell::storage::{Memory, Storage};
+/// use scimwell::tokens::{self, StoredTokens};
+///
+/// let storage: Arc<dyn Storage> = Arc::new(Memory::new());
+/// let issued = tokens::issue(&*storage, "acme", "Okta", Permissions::READ_WRITE, None).await?;
+/// let stored = StoredTokens::new(Arc::clone(&storage));
+/// let with = |token: &str| Credentials { authorization: Some(format!("Bearer {token}")), ..Credentials::default() };
+/// assert_eq!(stored.authenticate(with(&issued.secret)).await.map(|principal| principal.tenant), Ok("acme".to_owned()));
+///
+/// tokens::revoke(&*storage, &issued.token.id).await?;
+/// assert_eq!(stored.authenticate(with(&issued.secret)).await, Err(AuthError::Unauthenticated));
+/// # Ok::<(), scimwell::Error>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct StoredTokens {
     storage: Arc<dyn Storage>,
 }

@@ -42,7 +42,11 @@ impl ServiceComponent {
             .and_then(ProxyPre::new)
             .map_err(|source| Error::Component { world: WORLD, source })?;
         let metrics = Arc::new(Metrics::default());
-        Ok(Self { runtime, proxy, imports: Arc::new(Imports { storage, authenticator, policy, metrics }) })
+        Ok(Self {
+            runtime,
+            proxy,
+            imports: Arc::new(Imports { storage, authenticator, policy, metrics, deliveries: None }),
+        })
     }
 
     /// Answers one request. The body is whole on both sides: what is tested here is the component, not streaming.

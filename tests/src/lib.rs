@@ -5,6 +5,7 @@ pub mod client;
 pub mod data;
 pub mod faulty;
 pub mod json_path;
+pub mod misbehaving;
 pub mod native;
 #[cfg(unix)]
 pub mod postgres;
@@ -12,4 +13,5 @@ pub mod race;
 pub mod scenario;
 pub mod server;
 pub mod spin;
+pub mod storage_check;
 pub mod transcript;

@@ -2,11 +2,50 @@
 //! answers. The format is that of `idp-scenarios.md`.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
 use crate::client::{Request, Response};
 use crate::json_path::{Found, find};
+use crate::server::{Server, workspace};
+
+/// The scenarios of the file that `SCIMWELL_SCENARIOS` names. The recorded traffic is not part of this repository: `None`
+/// where there is no file.
+pub fn recorded() -> Option<Vec<Value>> {
+    let path = std::env::var_os("SCIMWELL_SCENARIOS")
+        .map_or_else(|| workspace().join("../shared/idp-scenarios.json"), PathBuf::from);
+    let text = std::fs::read(&path).ok()?;
+    Some(serde_json::from_slice(&text).expect("the scenarios are a JSON array"))
+}
+
+/// Replay the scenarios on a server, each in a tenant of its own below `/t/`: how many pass, and a line for each.
+pub fn replay_all(scenarios: &[Value], server: &Server, token: &str) -> (usize, String) {
+    let mut report = String::new();
+    let mut passed = 0;
+    for scenario in scenarios {
+        let id = scenario["id"].as_str().expect("a scenario has an id");
+        let mut client = server.client();
+        let result = replay(scenario, &format!("r{id}").replace('-', ""), token, |request| {
+            let mut request = request.clone();
+            request.target = format!("/t/{id}/scim/v2{}", request.target);
+            client.send(&request).map_err(|error| error.to_string())
+        });
+        let idp = scenario["idp"].as_str().unwrap_or_default();
+        match result {
+            Ok(()) => {
+                passed += 1;
+                writeln!(report, "pass  {idp:<32}{id}").expect("a String takes whatever is written");
+            }
+            Err(error) => {
+                writeln!(report, "FAIL  {idp:<32}{id}\n    {error}").expect("a String takes whatever is written");
+            }
+        }
+    }
+    writeln!(report, "{passed} of {} pass", scenarios.len()).expect("a String takes whatever is written");
+    (passed, report)
+}
 
 /// The variables of one run.
 #[derive(Debug, Default)]

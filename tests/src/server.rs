@@ -22,15 +22,15 @@ pub fn workspace() -> &'static Path {
 
 /// The server binary: `SCIMWELL_BIN`, or the one that `cargo xtask build` leaves.
 pub fn binary() -> PathBuf {
-    let path = std::env::var_os("SCIMWELL_BIN").map_or_else(
-        || {
-            let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
-            workspace().join(target).join("release").join(format!("scimwell{}", std::env::consts::EXE_SUFFIX))
-        },
-        PathBuf::from,
-    );
+    let path = std::env::var_os("SCIMWELL_BIN").map_or_else(|| built("scimwell"), PathBuf::from);
     assert!(path.exists(), "{} is missing: run `cargo xtask build` first", path.display());
     path
+}
+
+/// Where a release build leaves the program of this name.
+pub fn built(name: &str) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+    workspace().join(target).join("release").join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
 }
 
 /// A running server; killed when dropped.

@@ -71,6 +71,13 @@ fn spin_adapter() {
     check("scimwell-spin.wasm", SPIN, &exports);
 }
 
+/// The storage check wants a store and its grant from an embedder, and nothing of WASI.
+#[test]
+fn storage_check() {
+    let imports = ["scimwell:provider/authenticator@0.1.0", "scimwell:provider/storage@0.1.0"];
+    check("scimwell-storage-check.wasm", &imports, &["scimwell:provider/storage-check@0.1.0"]);
+}
+
 /// Composed, nothing of ours is left to import, and Spin's and WASI's remain.
 #[test]
 fn composed_for_spin() {

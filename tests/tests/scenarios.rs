@@ -3,10 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::PathBuf;
 
 use scimwell_tests::client::Request;
-use scimwell_tests::scenario::replay;
+use scimwell_tests::scenario::{recorded, replay};
 use scimwell_tests::server::{Server, TOKEN, workspace};
 use serde_json::{Value, json};
 
@@ -22,19 +21,15 @@ const PROFILES: [(&str, &str); 6] = [
 
 #[test]
 fn identity_providers() {
-    let path = std::env::var_os("SCIMWELL_SCENARIOS")
-        .map_or_else(|| workspace().join("../shared/idp-scenarios.json"), PathBuf::from);
     let report_path = workspace().join("target").join("scenarios.txt");
     let write_report = |report: &str| {
         std::fs::create_dir_all(workspace().join("target")).expect("target/ can be made");
         std::fs::write(&report_path, report).expect("the report can be written");
     };
-    let Ok(text) = std::fs::read(&path) else {
-        // The recorded traffic is not part of this repository.
+    let Some(scenarios) = recorded() else {
         write_report("no scenarios: SCIMWELL_SCENARIOS names a file of them\n");
         return;
     };
-    let scenarios: Vec<Value> = serde_json::from_slice(&text).expect("the scenarios are a JSON array");
     let server = Server::dev();
 
     let mut report = String::new();

@@ -6,7 +6,6 @@
 use std::fmt::Write as _;
 use std::io::{Read, Write as _};
 use std::net::TcpListener;
-use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
@@ -17,7 +16,7 @@ use scimwell_tests::client::Request;
 use scimwell_tests::data::DataDirectory;
 use scimwell_tests::postgres::PostgresServer;
 use scimwell_tests::race::{one_was_created, race};
-use scimwell_tests::scenario::replay;
+use scimwell_tests::scenario::{recorded, replay};
 use scimwell_tests::server::workspace;
 use scimwell_tests::spin::{Application, Bridge, Manifest, Way, find_spin};
 use serde_json::{Value, json};
@@ -135,11 +134,8 @@ fn spin_up() {
 
 /// What identity providers send, each scenario in a tenant of its own.
 fn scenarios(way: &Way) {
-    let path = std::env::var_os("SCIMWELL_SCENARIOS")
-        .map_or_else(|| workspace().join("../shared/idp-scenarios.json"), PathBuf::from);
     // The recorded traffic is not part of this repository; tests/tests/scenarios.rs reports where it is missing.
-    let Ok(text) = std::fs::read(&path) else { return };
-    let scenarios: Vec<Value> = serde_json::from_slice(&text).expect("the scenarios are a JSON array");
+    let Some(scenarios) = recorded() else { return };
     let ids: Vec<&str> = scenarios.iter().map(|s| s["id"].as_str().expect("a scenario has an id")).collect();
     let token = |id: &str| format!("token-of-{id}");
     let tokens: Vec<Value> = ids.iter().map(|id| json!({"tenant": id, "token": token(id)})).collect();

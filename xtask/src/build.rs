@@ -8,18 +8,24 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 
 use crate::compose;
+use crate::packages;
 use crate::workspace::{WASM_TARGET, Workspace, become_program, say};
 
+/// The component of world `provider`.
+pub(crate) const PROVIDER: &str = "scimwell.wasm";
+/// The component that checks a storage.
+pub(crate) const STORAGE_CHECK: &str = "scimwell-storage-check.wasm";
 /// The component of world `service`.
 pub(crate) const SERVICE: &str = "scimwell-http.wasm";
 /// The adapter that runs it on Spin.
 pub(crate) const ADAPTER: &str = "scimwell-spin.wasm";
 
-/// What the crates leave and what the components are called: the guest's two examples and the adapter.
-const COMPONENTS: [(&str, &str); 3] = [
-    ("examples/scimwell.wasm", "scimwell.wasm"),
+/// What the crates leave and what the components are called: the guest's two examples, the adapter and the storage's check.
+const COMPONENTS: [(&str, &str); 4] = [
+    ("examples/scimwell.wasm", PROVIDER),
     ("examples/scimwell_http.wasm", SERVICE),
     ("scimwell_spin.wasm", ADAPTER),
+    ("examples/scimwell_storage_check.wasm", STORAGE_CHECK),
 ];
 
 /// `cargo xtask build`
@@ -41,11 +47,14 @@ pub(crate) fn serve(workspace: &Workspace, arguments: &[String]) -> Result<ExitC
     become_program(&workspace.server(), &arguments)
 }
 
-/// `cargo xtask bench [--quick | --scale | --spin] [rows]`, `cargo xtask bench [--quick] --postgres`
+/// `cargo xtask bench [--quick | --scale | --spin | --embedders] [rows]`, `cargo xtask bench [--quick] --postgres`
 pub(crate) fn bench(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode> {
     build(workspace, &[])?;
     if arguments.iter().any(|argument| argument == "--spin") {
         empty_component(workspace)?;
+    }
+    if arguments.iter().any(|argument| argument == "--embedders") {
+        packages::packages(workspace, &["--install".to_owned()])?;
     }
     workspace.cargo("build --release -p scimwell-tests --bin bench --bin spin-stand-in").quiet().run()?;
     let program = workspace.target.join("release").join(format!("bench{}", std::env::consts::EXE_SUFFIX));
@@ -66,6 +75,8 @@ pub(crate) fn components(workspace: &Workspace) -> Result<()> {
     let build = |what: &str| workspace.cargo(what).args(["--profile", "wasm", "--target", WASM_TARGET]).quiet().run();
     build("build -p scimwell-guest --examples --features component").context("the guest components do not build")?;
     build("build -p scimwell-spin").context("the Spin adapter does not build")?;
+    build("build -p scimwell-storage-check --examples --features component")
+        .context("the storage check does not build")?;
     let from = workspace.target.join(WASM_TARGET).join("wasm");
     let to = workspace.components();
     fs::create_dir_all(&to).with_context(|| format!("cannot create {}", to.display()))?;

@@ -1,13 +1,16 @@
-//! Every set-up step of scimwell: `cargo xtask build | compose | serve | test | bench`.
+//! Every set-up step of scimwell: `cargo xtask build | compose | packages | serve | test | bench`.
 //!
 //! Architecture invariant: nothing here is linked into what is shipped; xtask runs the same commands a person could.
 
+mod axum_app;
 mod build;
 mod compose;
 mod foreign;
+mod packages;
 mod spin;
 mod steps;
 mod suite;
+mod wit;
 mod workspace;
 
 use std::process::ExitCode;
@@ -21,6 +24,9 @@ usage: cargo xtask <command>
 
   build                    the components and the server that embeds them
   compose                  the components alone, and those for Spin in one file
+  packages [node | python] [--install]
+                           the component as packages for npm and PyPI, in target/packages; and the applications on them, as
+                           the tests run them, in target/node-app and target/python-app
   serve [arguments]        build, then run `scimwell serve` with the arguments
   test                     formatting, lints, all tests, documentation, the SCIM compliance suite
   bench [--quick | --scale] [rows]
@@ -28,9 +34,10 @@ usage: cargo xtask <command>
   bench [--quick] --postgres
                            measure servers on one PostgreSQL database, if PostgreSQL is installed
   bench --spin            the same on Spin, by its stand-in where there is no `spin` command, beside an empty component
+  bench --embedders       a GET inside an application, instance included: in Rust, Node and Python
 
-build leaves target/release/scimwell and, in target/components, scimwell.wasm, scimwell-http.wasm, scimwell-spin.wasm and
-scimwell-on-spin.wasm.";
+build leaves target/release/scimwell and, in target/components, scimwell.wasm, scimwell-http.wasm, scimwell-spin.wasm,
+scimwell-on-spin.wasm and scimwell-storage-check.wasm.";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -50,6 +57,7 @@ fn run(arguments: &[String]) -> Result<ExitCode> {
     match command.as_str() {
         "build" => build::build(&Workspace::open()?, rest)?,
         "compose" => compose::compose(&Workspace::open()?, rest)?,
+        "packages" => packages::packages(&Workspace::open()?, rest)?,
         "serve" => return build::serve(&Workspace::open()?, rest),
         "test" => suite::test(&Workspace::open()?, rest)?,
         "bench" => return build::bench(&Workspace::open()?, rest),

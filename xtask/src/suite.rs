@@ -8,11 +8,14 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, Result, bail};
 use xshell::cmd;
 
+use crate::axum_app;
 use crate::build;
 use crate::compose;
 use crate::foreign;
+use crate::packages;
 use crate::spin;
 use crate::steps::Steps;
+use crate::wit;
 use crate::workspace::{WASM_TARGET, Workspace, say};
 
 /// What `pip` installs to run the compliance suite.
@@ -48,6 +51,10 @@ pub(crate) fn test(workspace: &Workspace, arguments: &[String]) -> Result<()> {
             .cargo("clippy -p scimwell-spin --lib --examples --profile wasm --target")
             .args([WASM_TARGET, "--", "-D", "warnings"])
             .run()?;
+        workspace
+            .cargo("clippy -p scimwell-storage-check --examples --features component --profile wasm --target")
+            .args([WASM_TARGET, "--", "-D", "warnings"])
+            .run()?;
         Ok(String::new())
     })?;
     steps.run("build components", || {
@@ -55,6 +62,7 @@ pub(crate) fn test(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         compose::composed(workspace)?;
         Ok(String::new())
     })?;
+    steps.run("WIT packages", || wit::check(workspace))?;
     steps.run("lint", || {
         workspace.cargo("clippy --release --workspace --all-targets -- -D warnings").run()?;
         Ok(String::new())
@@ -68,6 +76,8 @@ pub(crate) fn test(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         build::server(workspace)?;
         Ok(String::new())
     })?;
+    steps.run("packages", || packages::test(workspace))?;
+    steps.run("application in Rust", || axum_app::test(workspace))?;
     steps.run("PostgreSQL", || postgres(workspace))?;
     let report = workspace.root.join("target").join("scenarios.txt");
     steps.run("tests", || {
@@ -87,7 +97,10 @@ pub(crate) fn test(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         server.args(["serve", "--dev", "--token", "xtask", "--listen", "127.0.0.1:0"]);
         scim2_cli(workspace, server, "listening on ")
     })?;
+    steps.run("scim2-cli on Node", || packages::scim2_cli_on(workspace, packages::Language::Node))?;
+    steps.run("scim2-cli on Python", || packages::scim2_cli_on(workspace, packages::Language::Python))?;
     steps.run("scim2-cli on Spin", || spin::scim2_cli_on_spin(workspace))?;
+    steps.run("scim2-cli on the application in Rust", || axum_app::scim2_cli(workspace))?;
     steps.run("check of scim2-server", || foreign::check(workspace))?;
     eprintln!("\nAll passed.\n{}", steps.summary());
     Ok(())
@@ -125,12 +138,23 @@ fn report_of(path: &Path) -> Result<String> {
 /// The compliance suite of scim2-cli against what this command serves, with the token `xtask`; before its URL it says
 /// these words.
 pub(crate) fn scim2_cli(workspace: &Workspace, command: Command, words: &str) -> Result<String> {
+    scim2_cli_as(workspace, command, words, |_| Ok("xtask".to_owned()))
+}
+
+/// The same with a token that is asked for at the server's origin.
+pub(crate) fn scim2_cli_as(
+    workspace: &Workspace,
+    command: Command,
+    words: &str,
+    token: impl FnOnce(&str) -> Result<String>,
+) -> Result<String> {
     let scim = install(workspace, "scim2-cli", REQUIREMENTS, "scim")?;
     let server = Server::start(workspace, command, words)?;
+    let token = token(&server.origin)?;
     let url = format!("{}/scim/v2", server.origin);
     let output = Command::new(scim)
         .args(["--url", &url, "test", "--verbose"])
-        .env("SCIM_CLI_HEADERS", "Authorization: Bearer xtask")
+        .env("SCIM_CLI_HEADERS", format!("Authorization: Bearer {token}"))
         .stdin(Stdio::null())
         .output()
         .context("cannot run scim2-cli")?;

@@ -201,7 +201,7 @@ fn attributes_narrow(old: &[Attribute], new: &[Attribute]) -> bool {
 /// A type that goes has no resources at the commit.
 fn stays_empty<S: Store>(txn: &mut Txn<'_, S>, resource_type: &ResourceType) -> Result<()> {
     let count = txn.read_one(&keys::resource_count(resource_type))?;
-    match crate::store::counter(count.as_deref()) {
+    match crate::store::counter(count.as_deref())? {
         0 => Ok(()),
         count => {
             let mut violations = Violations::default();

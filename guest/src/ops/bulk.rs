@@ -3,7 +3,7 @@
 //! - **References.** `bulkId:x` stands for the id of the resource that the POST with that `bulkId` creates: as any whole
 //!   string of `data`, as the id in `path`, and in the value filter of a PATCH path (`members[value eq "bulkId:x"]`). All ids
 //!   are given out before anything runs, so a reference may point forward, and in circles. A POST that brings back somebody
-//!   who has left (see [`super::reprovision`]) gives out the id that they had; should that prove wrong when it runs, since
+//!   who has left (see `ops::reprovision`) gives out the id that they had; should that prove wrong when it runs, since
 //!   something else happened to them meanwhile, it fails with 409 where there are references.
 //! - **Order.** As sent, but a POST that others refer to runs before them. POSTs that refer to each other in a circle are one
 //!   step: their documents are written first, then their members, in one commit.

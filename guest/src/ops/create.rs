@@ -57,7 +57,7 @@ impl Written {
 }
 
 /// Create a resource from the body; 201 with all of it. With an `Idempotency-Key`, once (see [`super::idempotency`]). It may
-/// bring back somebody who has left (see [`super::reprovision`]).
+/// bring back somebody who has left (see `ops::reprovision`).
 pub fn run<H: Host>(ctx: &mut Context<'_, H>, resource_type: &ResourceType) -> Result<Response> {
     let once = Once::of(ctx)?;
     if let Some(first) = once.first_answer(&ctx.store)? {

@@ -26,7 +26,7 @@ mod view;
 use serde_json::Value;
 
 use crate::compat::{Compat, Tolerance};
-use crate::error::{ErrorKind, Result, ScimError};
+use crate::error::{ErrorKind, Result, SCIM_TYPES, ScimError};
 use crate::host::{Change, Host, Principal};
 use crate::http::Request;
 use crate::password::Password;
@@ -133,7 +133,14 @@ impl<H: Host> Context<'_, H> {
         self.host.review(&change).map_err(|refusal| {
             // A policy speaks to clients only of their requests; anything else would read as a failure of the server.
             let status = if (400..500).contains(&refusal.status) { refusal.status } else { 403 };
-            ScimError::new(ErrorKind::Refused { status, scim_type: refusal.scim_type }, refusal.detail)
+            let scim_type = refusal.scim_type.filter(|kind| SCIM_TYPES.contains(&kind.as_str()));
+            let detail = match refusal.detail.trim() {
+                "" => {
+                    "The application that these resources belong to refuses the change, and says no reason.".to_owned()
+                }
+                detail => detail.to_owned(),
+            };
+            ScimError::new(ErrorKind::Refused { status, scim_type }, detail)
         })
     }
 
@@ -162,7 +169,7 @@ impl<H: Host> Context<'_, H> {
 fn check_if_match<S: Store>(txn: &mut Txn<'_, S>, if_match: Option<&str>, loaded: &mut Loaded) -> Result<()> {
     let Some(wanted) = if_match else { return Ok(()) };
     let edges = txn.read_one(&keys::edge_revision(&loaded.resource.id))?;
-    loaded.edges = EdgeCounter::decode(edges.as_deref());
+    loaded.edges = EdgeCounter::decode(edges.as_deref())?;
     match matches_version(wanted, &loaded.version()) {
         true => Ok(()),
         false => Err(ScimError::new(

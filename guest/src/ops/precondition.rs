@@ -44,7 +44,7 @@ impl<H: Host> Context<'_, H> {
     ) -> Result<()> {
         let Some(unwanted) = self.request.header("if-none-match") else { return Ok(()) };
         let mut loaded = repo::read(txn, resource_type, id)?;
-        loaded.edges = EdgeCounter::decode(txn.read_one(&keys::edge_revision(id))?.as_deref());
+        loaded.edges = EdgeCounter::decode(txn.read_one(&keys::edge_revision(id))?.as_deref())?;
         match matches_version(unwanted, &loaded.version()) {
             false => Ok(()),
             true => Err(ScimError::new(

@@ -38,7 +38,7 @@ pub fn leave<S: Store>(txn: &mut Txn<'_, S>, resource_type: &ResourceType, id: &
     let counts = txn.peek(&counters)?;
     for (key, count) in counters.into_iter().zip(counts) {
         // Only the last one of a span must be sure that nobody enters it meanwhile.
-        match counter(count.as_deref()) == 1 && counter(txn.read_one(&key)?.as_deref()) == 1 {
+        match counter(count.as_deref())? == 1 && counter(txn.read_one(&key)?.as_deref())? == 1 {
             true => txn.delete(key),
             false => txn.add(key, -1),
         }
@@ -49,7 +49,7 @@ pub fn leave<S: Store>(txn: &mut Txn<'_, S>, resource_type: &ResourceType, id: &
 /// How many resources of a type there are.
 pub fn count(reader: &impl Read, resource_type: &ResourceType) -> Result<u64> {
     let count = reader.peek_one(keys::resource_count(resource_type))?;
-    Ok(u64::try_from(counter(count.as_deref())).unwrap_or(0))
+    Ok(u64::try_from(counter(count.as_deref())?).unwrap_or(0))
 }
 
 /// The place after the first `skip` resources of a type.
@@ -82,7 +82,7 @@ fn span(
     loop {
         let entries = reader.entries(&range, false, limits::SCAN_BATCH)?;
         for entry in &entries {
-            let count = u64::try_from(counter(Some(&entry.value))).unwrap_or(0);
+            let count = u64::try_from(counter(Some(&entry.value))?).unwrap_or(0);
             if before + count > skip {
                 return Ok(Some((keys::counted_prefix(resource_type, &entry.key).to_owned(), before)));
             }

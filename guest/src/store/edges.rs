@@ -38,8 +38,8 @@ impl EdgeCounter {
     const LEFT: i64 = Self::CHANGED - Self::MEMBERSHIP;
 
     /// What is stored.
-    pub fn decode(value: Option<&[u8]>) -> Self {
-        Self(super::counter(value))
+    pub fn decode(value: Option<&[u8]>) -> Result<Self> {
+        super::counter(value).map(Self)
     }
 
     /// How often the edges have changed: the second part of a version.
@@ -149,7 +149,7 @@ pub fn is_member(reader: &impl Read, id: &str, member: &str) -> Result<bool> {
 /// How many members a resource has, deleted ones that are still to be swept included.
 pub fn member_count(reader: &impl Read, id: &str) -> Result<u64> {
     let value = reader.peek_one(keys::member_count(id))?;
-    Ok(u64::try_from(super::counter(value.as_deref())).unwrap_or(0))
+    Ok(u64::try_from(super::counter(value.as_deref())?).unwrap_or(0))
 }
 
 /// Ids of the resources that `member` is a direct member of: an index for `members eq`.

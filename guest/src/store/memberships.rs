@@ -91,7 +91,7 @@ impl Memberships {
                     continue;
                 }
                 self.about.insert(id.clone(), (resource_type, display));
-                if EdgeCounter::decode(counter.as_deref()).is_member() && !self.holders.contains_key(id) {
+                if EdgeCounter::decode(counter.as_deref())?.is_member() && !self.holders.contains_key(id) {
                     nested.push(id.clone());
                 }
             }

@@ -73,7 +73,8 @@ impl Store for Memory {
                     state.entries.retain(|key, _| *key < range.start || *key >= range.end);
                 }
                 Mutation::Add(key, by) => {
-                    let sum = super::counter(state.entries.get(key).map(Vec::as_slice)).wrapping_add(*by);
+                    let before = super::counter(state.entries.get(key).map(Vec::as_slice));
+                    let sum = before.map_err(|error| StoreError::Other(error.to_string()))?.wrapping_add(*by);
                     state.entries.insert(key.clone(), sum.to_le_bytes().to_vec());
                 }
                 Mutation::Append(prefix, value) => {

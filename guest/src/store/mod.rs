@@ -11,11 +11,14 @@ pub mod keys;
 pub mod log;
 pub mod memberships;
 pub mod memory;
+pub mod replies;
 pub mod repo;
 pub mod sightings;
 pub mod sweep;
 pub mod tombstones;
 mod txn;
+
+use crate::error::{ErrorKind, ScimError};
 
 pub use txn::{Mode, Read, Txn, failure, transact};
 
@@ -128,7 +131,14 @@ pub trait Store {
     fn commit(&self, checks: &[Check], mutations: &[Mutation]) -> Result<Outcome, StoreError>;
 }
 
-/// What a counter key holds: 8 bytes, little-endian, two's complement; an absent key counts as 0.
-pub fn counter(value: Option<&[u8]>) -> i64 {
-    value.and_then(|bytes| bytes.try_into().ok()).map_or(0, i64::from_le_bytes)
+/// What a counter key holds: 8 bytes, little-endian, two's complement; an absent key counts as 0. A store that keeps
+/// counters in another form would else be taken at its word that there is nothing.
+pub fn counter(value: Option<&[u8]>) -> crate::error::Result<i64> {
+    let Some(bytes) = value else { return Ok(0) };
+    bytes.try_into().map(i64::from_le_bytes).map_err(|_| {
+        ScimError::new(ErrorKind::Internal, "The server failed to read a stored counter.").with_log(format!(
+            "storage.commit has kept, or a read has answered, a counter of {} bytes; `add` makes 8",
+            bytes.len()
+        ))
+    })
 }

@@ -43,7 +43,7 @@ pub fn read<S: Store>(txn: &mut Txn<'_, S>, resource_type: &ResourceType, id: &s
     };
     let Some(document) = document else { return Err(not_found(resource_type, id)) };
     let stamps = txn.peek(&stamp_keys(resource_type, id))?;
-    Ok(loaded(decode(id, &document)?, &stamps))
+    loaded(decode(id, &document)?, &stamps)
 }
 
 /// 404 for this resource.
@@ -153,7 +153,10 @@ impl Document {
 
     /// The parts of a stored document, its attributes still as text.
     pub fn decode(id: &str, bytes: &[u8]) -> Result<Self> {
-        Self::split(bytes).ok_or_else(|| unreadable(id, "its header is cut short or of another format"))
+        // Its format is ours, so the store has not kept it as it was put, or gives something else.
+        const WHY: &str =
+            "storage.get, storage.scan or storage.read answers with a value that is cut short or of another format";
+        Self::split(bytes).ok_or_else(|| unreadable(id, WHY))
     }
 
     fn split(bytes: &[u8]) -> Option<Self> {
@@ -173,6 +176,8 @@ impl Document {
             let urn = std::str::from_utf8(&rest[..end]).ok()?;
             rest = &rest[end + 1..];
             if urn.is_empty() {
+                // A response takes them over as they are.
+                is_whole_object(rest).then_some(())?;
                 return Some(Self { created, modified, revision, extensions, attributes: rest.to_vec() });
             }
             extensions.push(urn.to_owned());
@@ -186,6 +191,26 @@ impl Document {
         let Self { created, modified, revision, .. } = *self;
         Ok(Resource { id: id.to_owned(), attributes, created, modified, revision })
     }
+}
+
+/// Whether all that was opened is closed exactly at the end, so that no value that a store has cut short passes for an
+/// object. It looks at brackets and strings alone: what is between them is as it was written.
+fn is_whole_object(json: &[u8]) -> bool {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for (at, byte) in json.iter().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' if depth > 1 => depth -= 1,
+            b'}' => return depth == 1 && at + 1 == json.len(),
+            _ if depth == 0 => return false,
+            _ => {}
+        }
+    }
+    false
 }
 
 /// A resource as it is stored: its document is read only by those who must look into it.
@@ -202,7 +227,7 @@ impl Stored {
         let document = Document::decode(id, document)?;
         let Document { created, modified, revision, .. } = document;
         let resource = Resource { id: id.to_owned(), attributes: Object::new(), created, modified, revision };
-        Ok(Self { document, shell: loaded(resource, stamps) })
+        Ok(Self { document, shell: loaded(resource, stamps)? })
     }
 
     /// Its id.
@@ -418,8 +443,30 @@ fn stamp_width(resource_type: &ResourceType) -> usize {
     if resource_type.attribute_from(Source::Members).is_some() { 2 } else { 1 }
 }
 
-fn loaded(resource: Resource, stamps: &[Option<Vec<u8>>]) -> Loaded {
+fn loaded(resource: Resource, stamps: &[Option<Vec<u8>>]) -> Result<Loaded> {
     let at = |i: usize| stamps.get(i).and_then(Option::as_deref);
-    let members_modified = at(1).map(|bytes| super::counter(Some(bytes)).unsigned_abs());
-    Loaded { resource, edges: EdgeCounter::decode(at(0)), members_modified }
+    let members_modified = match at(1) {
+        Some(bytes) => Some(super::counter(Some(bytes))?.unsigned_abs()),
+        None => None,
+    };
+    Ok(Loaded { resource, edges: EdgeCounter::decode(at(0))?, members_modified })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_beginning_of_an_object_is_a_whole_one() {
+        let whole = br#"{"a":"}\\\"]{","b":[{"c":1},[]],"d":{}}"#;
+        serde_json::from_slice::<Object>(whole).unwrap();
+        assert!(is_whole_object(whole));
+        for end in 0..whole.len() {
+            assert!(!is_whole_object(&whole[..end]), "{end}");
+        }
+        for other in ["{}x", "{}{}", "[]", "x{}", "null", "\"{}\"", "}"] {
+            assert!(!is_whole_object(other.as_bytes()), "{other}");
+        }
+        assert!(is_whole_object(b"{}"));
+    }
 }

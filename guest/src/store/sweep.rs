@@ -42,8 +42,9 @@ fn edges<S: Store>(store: &S, id: &str) -> Result<bool> {
         if members.len() + holders.len() < limits::SWEEP_EDGES as usize {
             edges::forget(txn, id);
         } else {
-            // Moves the key that a concurrent sweeper has read.
-            txn.put(keys::gone(id), counter(Some(&round)).wrapping_add(1).to_le_bytes().to_vec());
+            // Moves the key that a concurrent sweeper has read. The mark is made without a number.
+            let round = if round.is_empty() { 0 } else { counter(Some(&round))? };
+            txn.put(keys::gone(id), round.wrapping_add(1).to_le_bytes().to_vec());
         }
         Ok(true)
     })

@@ -91,7 +91,7 @@ impl<'s, S: Store> Txn<'s, S> {
             let values = self.store.get(&missing).map_err(failure)?;
             self.reads.extend(missing.into_iter().zip(values));
         }
-        Ok(keys.iter().map(|key| self.written(key, self.reads.get(key).cloned().flatten())).collect())
+        keys.iter().map(|key| self.written(key, self.reads.get(key).cloned().flatten())).collect()
     }
 
     /// The value of one key, which must not change before the commit.
@@ -120,7 +120,11 @@ impl<'s, S: Store> Txn<'s, S> {
             None => Write::Add(by),
             Some(Write::Add(before)) => Write::Add(before.wrapping_add(by)),
             Some(Write::Delete) => Write::Put(by.to_le_bytes().to_vec()),
-            Some(Write::Put(value)) => Write::Put(counter(Some(value)).wrapping_add(by).to_le_bytes().to_vec()),
+            // Under a counter's key the core puts nothing else.
+            Some(Write::Put(value)) => {
+                let before = counter(Some(value)).unwrap_or_default();
+                Write::Put(before.wrapping_add(by).to_le_bytes().to_vec())
+            }
         };
         self.write(key, write);
     }
@@ -165,13 +169,13 @@ impl<'s, S: Store> Txn<'s, S> {
     }
 
     /// What a key maps to after this transaction's writes.
-    fn written(&self, key: &Key, stored: Option<Value>) -> Option<Value> {
-        match self.writes.get(key) {
+    fn written(&self, key: &Key, stored: Option<Value>) -> Result<Option<Value>> {
+        Ok(match self.writes.get(key) {
             None => stored,
             Some(Write::Put(value)) => Some(value.clone()),
             Some(Write::Delete) => None,
-            Some(Write::Add(by)) => Some(counter(stored.as_deref()).wrapping_add(*by).to_le_bytes().to_vec()),
-        }
+            Some(Write::Add(by)) => Some(counter(stored.as_deref())?.wrapping_add(*by).to_le_bytes().to_vec()),
+        })
     }
 
     fn commit(self) -> Result<Outcome> {
@@ -193,7 +197,7 @@ impl<'s, S: Store> Txn<'s, S> {
 impl<S: Store> Read for Txn<'_, S> {
     fn peek(&self, keys: &[Key]) -> Result<Vec<Option<Value>>> {
         let stored = self.store.get(keys).map_err(failure)?;
-        Ok(keys.iter().zip(stored).map(|(key, stored)| self.written(key, stored)).collect())
+        keys.iter().zip(stored).map(|(key, stored)| self.written(key, stored)).collect()
     }
 
     fn entries(&self, range: &KeyRange, keys_only: bool, limit: u32) -> Result<Vec<Entry>> {
@@ -214,7 +218,7 @@ impl<S: Store> Read for Txn<'_, S> {
         let last = stored.last().map(|entry| entry.key.clone());
         let mut merged: BTreeMap<Key, Value> = stored.into_iter().map(|entry| (entry.key, entry.value)).collect();
         for (key, _) in mine.into_iter().filter(|(key, _)| ended || last.as_ref().is_some_and(|last| *key <= last)) {
-            match self.written(key, merged.remove(key)) {
+            match self.written(key, merged.remove(key))? {
                 Some(value) => merged.insert(key.clone(), if keys_only { Vec::new() } else { value }),
                 None => None,
             };
@@ -251,10 +255,12 @@ pub fn transact<S: Store, T>(
             Outcome::Conflict => {}
         }
     }
-    Err(ScimError::new(
+    let error = ScimError::new(
         ErrorKind::Unavailable,
         "The resource is being changed by many requests at once; nothing was changed by this one. Repeat it in a moment.",
-    ))
+    );
+    // A store that finds conflicts where there are none looks the same.
+    Err(error.with_log(format!("storage.commit answered `conflict` {} times in a row", limits::COMMIT_ATTEMPTS)))
 }
 
 /// What the client is told when the store fails. The store's own words are for the log.
@@ -326,7 +332,7 @@ mod tests {
             Ok(())
         })
         .unwrap();
-        assert_eq!(super::super::counter(store.get(&[b"k".to_vec()]).unwrap()[0].as_deref()), 2);
+        assert_eq!(super::super::counter(store.get(&[b"k".to_vec()]).unwrap()[0].as_deref()), Ok(2));
     }
 
     #[test]
@@ -346,7 +352,7 @@ mod tests {
             txn.add(key("n"), -3);
             assert_eq!(txn.read_one(&key("b"))?, None);
             assert_eq!(txn.peek_one(key("c"))?, Some(b"mine".to_vec()));
-            assert_eq!(counter(txn.read_one(&key("n"))?.as_deref()), -1);
+            assert_eq!(counter(txn.read_one(&key("n"))?.as_deref()), Ok(-1));
             assert_eq!(names(txn.entries(&range, true, 10)?), "acdn");
             assert_eq!(names(txn.entries(&range, true, 2)?), "ac");
             assert_eq!(names(txn.entries(&range, true, 1)?), "a");

@@ -26,6 +26,8 @@ pub(crate) struct TestHost {
     pub(crate) drawn: Cell<u64>,
     pub(crate) read_only: bool,
     pub(crate) seats: Option<usize>,
+    /// What a policy that keeps to no rule refuses with.
+    pub(crate) refusal_status: Option<u16>,
     pub(crate) interruption: std::rc::Rc<Interruption>,
     pub(crate) unavailable: bool,
 }
@@ -95,9 +97,11 @@ impl Host for TestHost {
         let users =
             self.memory.count(&keys::documents(scimwell_guest::schema::REGISTRY.by_name("User").unwrap())).unwrap();
         match self.seats {
-            Some(seats) if users >= seats as u64 && change.before.is_none() => {
-                Err(Refusal { status: 403, scim_type: None, detail: "No seats left: buy more.".into() })
-            }
+            Some(seats) if users >= seats as u64 && change.before.is_none() => Err(Refusal {
+                status: self.refusal_status.unwrap_or(403),
+                scim_type: self.refusal_status.map(|_| "noSeats".into()),
+                detail: if self.refusal_status.is_some() { " ".into() } else { "No seats left: buy more.".into() },
+            }),
             _ => Ok(()),
         }
     }

@@ -38,6 +38,7 @@ fn instance(policy: impl Policy) -> Instance {
         authenticator: Arc::new(ByName),
         policy: Arc::new(policy),
         metrics: Arc::default(),
+        deliveries: None,
     };
     Instance::new(Arc::new(imports), 1 << 20)
 }

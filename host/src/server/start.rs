@@ -25,9 +25,6 @@ use crate::storage::{Memory, Storage};
 use crate::tokens::{DevToken, Either, StaticToken, StoredTokens};
 use crate::{CodeCache, Config, Engine, Provider, tenants, tokens};
 
-/// The component that `cargo xtask build` embeds; empty in a build without.
-static COMPONENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/component.wasm"));
-
 /// Serves until the process is told to end.
 pub fn serve(options: ServeOptions) -> Result<(), StartError> {
     let (stderr, _written_at_the_end) = background(std::io::stderr());
@@ -92,8 +89,7 @@ pub(crate) fn compile(file: Option<&Path>, timeout: Duration) -> Result<Engine, 
     let started = Instant::now();
     let component = match file {
         Some(path) => Cow::Owned(read_component(path)?),
-        None if COMPONENT.is_empty() => return Err(StartError::NoComponent),
-        None => Cow::Borrowed(COMPONENT),
+        None => Cow::Borrowed(crate::component().ok_or(StartError::NoComponent)?),
     };
     let config = Config { timeout, ..Config::default() };
     let engine = match CodeCache::of_user() {

@@ -18,133 +18,37 @@ pub use self::postgres::Postgres;
 #[cfg(feature = "redb")]
 pub use self::redb::Redb;
 
-/// An opaque key; at most [`MAX_KEY`] bytes.
-pub type Key = Vec<u8>;
-/// An opaque value; at most [`MAX_VALUE`] bytes.
-pub type Value = Vec<u8>;
-
-/// Bytes of a key at most.
-pub const MAX_KEY: usize = 1024;
-/// Bytes of a value at most.
-pub const MAX_VALUE: usize = 1024 * 1024;
-/// Bytes of all keys and values of one commit at most, those of its checks included.
-pub const MAX_COMMIT: usize = 64 * 1024 * 1024;
-/// Bytes of a tenant's name at most. A name holds no NUL, so that a backend may use it to end a name.
-pub const MAX_TENANT: usize = 64;
+pub use scimwell_storage_check::{
+    Check, Entry, Key, KeyRange, MAX_COMMIT, MAX_KEY, MAX_TENANT, MAX_VALUE, Mutation, Outcome, Reading, ScanOptions,
+    StoreError, Value,
+};
 
 /// Bytes of the sequence number that [`Mutation::Append`] puts behind its prefix.
 const SEQUENCE: usize = size_of::<u64>();
-
-/// A key and what it maps to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// The key.
-    pub key: Key,
-    /// Its value; empty where only keys were asked for.
-    pub value: Value,
-}
-
-/// The keys `start <= key < end`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyRange {
-    /// First key of the range.
-    pub start: Key,
-    /// First key beyond it.
-    pub end: Key,
-}
-
-/// How to walk a range.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ScanOptions {
-    /// Descending instead of ascending order.
-    pub reverse: bool,
-    /// Leave values empty.
-    pub keys_only: bool,
-    /// Entries to pass over first.
-    pub skip: u64,
-    /// Entries to return at most.
-    pub limit: u32,
-}
-
-/// What one [`Storage::read`] found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reading {
-    /// What each of the keys maps to.
-    pub values: Vec<Option<Value>>,
-    /// The entries of each of the ranges.
-    pub entries: Vec<Vec<Entry>>,
-}
-
-/// `key` must still map to exactly `expected`; `None` means that it must be absent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Check {
-    /// The key looked at.
-    pub key: Key,
-    /// What it must map to.
-    pub expected: Option<Value>,
-}
-
-/// One change of a commit. Mutations apply in the order given.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Mutation {
-    /// Map the key to the value, whatever was there.
-    Put(Key, Value),
-    /// Remove the key, if it is there.
-    Delete(Key),
-    /// Remove every key of the range.
-    DeleteRange(KeyRange),
-    /// Add to a counter: 8 bytes, little-endian, two's complement, wrapping; an absent key counts as 0.
-    Add(Key, i64),
-    /// Store the value under the prefix followed by the store's next sequence number (8 bytes, big-endian), greater than
-    /// that of every append committed before, in commit order.
-    Append(Key, Value),
-}
-
-/// How a commit ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Every check held; every mutation was applied and is durable.
-    Committed,
-    /// A check failed; nothing was applied.
-    Conflict,
-}
-
-/// The store itself failed. A lost race is [`Outcome::Conflict`], not an error.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StoreError {
-    /// The instance may not use that tenant's store.
-    AccessDenied,
-    /// A key, value or commit exceeds what the store takes.
-    TooLarge,
-    /// Unreachable for now; whether a commit was applied is unknown.
-    Unavailable(String),
-    /// Another process has it open, and it serves one at a time. Met at opening only.
-    InUse(String),
-    /// Anything else; for logs only.
-    Other(String),
-}
-
-impl std::fmt::Display for StoreError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::AccessDenied => f.write_str("access denied"),
-            Self::TooLarge => f.write_str("key, value or commit too large"),
-            Self::Unavailable(why) => write!(f, "store unavailable: {why}"),
-            Self::InUse(place) => write!(
-                f,
-                "{place}: another process has this database open; stop that one or use another data directory"
-            ),
-            Self::Other(why) => write!(f, "store failed: {why}"),
-        }
-    }
-}
-
-impl std::error::Error for StoreError {}
 
 /// An ordered, transactional key-value store, one key space a tenant.
 ///
 /// Every read sees every commit that returned before it started. Tenants never see each other's keys. The tenant `""` is
 /// the host's own key space (tokens, tenants); no principal is ever granted it.
+///
+/// ```
+/// use scimwell::storage::{Check, KeyRange, Memory, Mutation, Outcome, ScanOptions, Storage};
+///
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// let store = Memory::new();
+/// let put = |value: &str| vec![Mutation::Put(b"a".to_vec(), value.into()), Mutation::Append(b"log".to_vec(), value.into())];
+/// let is_absent = Check { key: b"a".to_vec(), expected: None };
+/// assert_eq!(store.commit("acme", vec![is_absent.clone()], put("1")).await?, Outcome::Committed);
+/// // All or nothing: the check fails, so nothing is appended either.
+/// assert_eq!(store.commit("acme", vec![is_absent], put("2")).await?, Outcome::Conflict);
+///
+/// let all = KeyRange { start: vec![], end: vec![0xff] };
+/// let entries = store.scan("acme", &all, ScanOptions { limit: 10, ..ScanOptions::default() }).await?;
+/// assert_eq!(entries[1].key, [b"log".as_slice(), &1_u64.to_be_bytes()].concat());
+/// assert_eq!(store.count("other", &all).await?, 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[async_trait]
 pub trait Storage: Send + Sync + 'static {
     /// The values of `keys`, in that order, from one snapshot.
@@ -178,8 +82,8 @@ pub trait Storage: Send + Sync + 'static {
     }
 }
 
-/// Refuses a tenant name that a backend could not tell from another's.
-fn check_tenant(tenant: &str) -> Result<(), StoreError> {
+/// Refuses a tenant name that a backend could not tell from another's; every call of a [`Storage`] starts with it.
+pub fn check_tenant(tenant: &str) -> Result<(), StoreError> {
     if tenant.len() > MAX_TENANT || tenant.contains('\0') {
         let why = format!("tenant name {tenant:?}: at most {MAX_TENANT} bytes, none of them NUL, are allowed");
         return Err(StoreError::Other(why));
@@ -187,8 +91,9 @@ fn check_tenant(tenant: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Refuses what exceeds the limits before any of it is applied; returns the commit's size in bytes.
-fn check_sizes(checks: &[Check], mutations: &[Mutation]) -> Result<usize, StoreError> {
+/// Refuses what exceeds the limits before any of it is applied; returns the commit's size in bytes. Every
+/// [`commit`](Storage::commit) starts with it.
+pub fn check_sizes(checks: &[Check], mutations: &[Mutation]) -> Result<usize, StoreError> {
     let mut total = 0_usize;
     let mut tally = |key: usize, value: usize| {
         if key > MAX_KEY || value > MAX_VALUE {
@@ -213,8 +118,8 @@ fn check_sizes(checks: &[Check], mutations: &[Mutation]) -> Result<usize, StoreE
     Ok(total)
 }
 
-/// What a counter holds after `by` is added to it.
-fn added(key: &[u8], before: Option<&[u8]>, by: i64) -> Result<[u8; 8], StoreError> {
+/// What a counter holds after [`Mutation::Add`] of `by`, given what is stored at its key.
+pub fn added(key: &[u8], before: Option<&[u8]>, by: i64) -> Result<[u8; 8], StoreError> {
     let before = match before {
         None => 0,
         Some(bytes) => i64::from_le_bytes(bytes.try_into().map_err(|_| not_a_counter(key, bytes.len()))?),

@@ -4,6 +4,7 @@
 // Rates and shares are approximate by nature.
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 
+mod embedders;
 mod load;
 mod native;
 #[cfg(unix)]
@@ -27,7 +28,7 @@ use crate::workload::{Population, Row, grouped};
 /// How often the whole table is measured; a cell holds all rounds.
 const ROUNDS: u32 = 3;
 
-const USAGE: &str = "usage: cargo xtask bench [--quick | --scale | --spin] [part of a row's name]\n       cargo xtask bench [--quick] --postgres";
+const USAGE: &str = "usage: cargo xtask bench [--quick | --scale | --spin | --embedders] [part of a row's name]\n       cargo xtask bench [--quick] --postgres";
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +73,7 @@ fn main() -> ExitCode {
         ["--scale"] => bench(Extent::Scale, ""),
         ["--scale", rows] if !rows.starts_with('-') => bench(Extent::Scale, rows),
         ["--spin"] => spin::bench(),
+        ["--embedders"] => embedders::bench(),
         _ => Err(USAGE.into()),
     };
     match done {
