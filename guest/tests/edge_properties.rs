@@ -35,6 +35,14 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..30)
 }
 
+/// A tenant with all users and groups, nobody in any, and their ids: the users' first.
+fn everybody() -> (TestHost, Vec<String>) {
+    let host = TestHost::default();
+    let mut ids: Vec<String> = (0..USERS).map(|i| create(&host, &format!("user{i}"))).collect();
+    ids.extend((0..GROUPS).map(|i| group(&host, &format!("group{i}"), &[])));
+    (host, ids)
+}
+
 fn take(host: &TestHost, ids: &[String], step: &Step) {
     let members = |at: &[usize]| at.iter().map(|at| json!({ "value": ids[*at] })).collect::<Vec<_>>();
     let change = |group: usize, body| {
@@ -66,10 +74,7 @@ proptest! {
 
     #[test]
     fn the_counter_tells_whether_there_are_edges(steps in steps()) {
-        let host = TestHost::default();
-        let users = (0..USERS).map(|i| create(&host, &format!("user{i}")));
-        let mut ids: Vec<String> = users.collect();
-        ids.extend((0..GROUPS).map(|i| group(&host, &format!("group{i}"), &[])));
+        let (host, ids) = everybody();
         for step in &steps {
             take(&host, &ids, step);
             for id in &ids {
@@ -82,10 +87,7 @@ proptest! {
     /// What groups say of their members is what members say of their groups, in a page as in a GET.
     #[test]
     fn both_ends_tell_the_same(steps in steps()) {
-        let host = TestHost::default();
-        let users = (0..USERS).map(|i| create(&host, &format!("user{i}")));
-        let mut ids: Vec<String> = users.collect();
-        ids.extend((0..GROUPS).map(|i| group(&host, &format!("group{i}"), &[])));
+        let (host, ids) = everybody();
         for step in &steps {
             take(&host, &ids, step);
         }
