@@ -5,8 +5,9 @@ use crate::bindings::wasi::http::types::{
     Fields, IncomingBody, Method, OutgoingBody, OutgoingRequest, RequestOptions, Scheme,
 };
 use crate::bindings::wasi::io::streams::StreamError;
-use crate::policy::{Change, OnFailure, Refusal, Url, Verdict, question, unanswered, verdict};
+use crate::policy::{Change, OnFailure, Refusal, Verdict, question, unanswered, verdict};
 use crate::settings::variable;
+use crate::url::Url;
 
 /// How long to wait to connect, for the answer's head, and between its parts, in nanoseconds: a client waits meanwhile.
 const TIMEOUT: u64 = 5_000_000_000;
@@ -19,7 +20,7 @@ const CHUNK: usize = 4096;
 pub(crate) fn review(change: &Change, log: impl Fn(&str)) -> Result<(), Refusal> {
     let url = match variable("policy_url") {
         Ok(url) if url.is_empty() => return Ok(()),
-        url => url.and_then(|url| Url::configured(&url)),
+        url => url.and_then(|url| Url::policy(&url)),
     };
     let answer = url.and_then(|url| ask(&url, &question(change)));
     let failure = match answer.map(|(status, body)| verdict(status, &body)) {

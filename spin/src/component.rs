@@ -3,10 +3,11 @@
 use std::cell::RefCell;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::bindings::exports::scimwell::provider::{authenticator, policy, storage};
+use crate::bindings::exports::scimwell::provider::{authenticator, policy, settings, storage};
 use crate::policy::Change;
 use crate::settings::variable;
 use crate::store::{self, Outcome, StoreError};
+use crate::url::Url;
 use crate::{callout, postgres, sqlite, tokens};
 
 /// The tenant that the latest `authenticate` granted. Stores remember the number of their grant: older ones are refused.
@@ -83,6 +84,25 @@ impl policy::Guest for Adapter {
             scim_type: refusal.scim_type,
             detail: refusal.detail,
         })
+    }
+}
+
+impl settings::Guest for Adapter {
+    fn base_url() -> Option<String> {
+        match variable("base_url") {
+            Ok(url) if url.is_empty() => None,
+            // The component refuses to work with one that is wrong, and this log is where the operator is told why.
+            Ok(url) => {
+                if let Err(why) = Url::base(&url) {
+                    log("no request can be answered", &why);
+                }
+                Some(url)
+            }
+            Err(why) => {
+                log("the base URL is taken from the request", &why);
+                None
+            }
+        }
     }
 }
 

@@ -11,15 +11,17 @@
 //! | [`effect`] | a commit's mutations folded into what is left of each key, so that a commit is few statements |
 //! | [`tokens`] | who is let in: tokens from Spin variables |
 //! | `settings` | the Spin variables, read when they are needed |
+//! | [`url`] | the URLs among them |
 //!
-//! Architecture invariant: [`store`], [`effect`], [`payload`], [`policy`] and [`tokens`] do no I/O and know neither Spin nor WIT; the others are
-//! compiled for WebAssembly only.
+//! Architecture invariant: [`store`], [`effect`], [`payload`], [`policy`], [`tokens`] and [`url`] do no I/O and know neither
+//! Spin nor WIT; the others are compiled for WebAssembly only.
 
 pub mod effect;
 pub mod payload;
 pub mod policy;
 pub mod store;
 pub mod tokens;
+pub mod url;
 
 #[cfg(target_family = "wasm")]
 mod bindings;

@@ -15,10 +15,11 @@ const PROVIDER: &[&str] = &[
     "wasi:random/random@0.2.6",
 ];
 
-/// World `service`: the same, and what wasi:http needs.
+/// World `service`: the same, the public URL, and what wasi:http needs.
 const SERVICE: &[&str] = &[
     "scimwell:provider/authenticator@0.1.0",
     "scimwell:provider/policy@0.1.0",
+    "scimwell:provider/settings@0.1.0",
     "scimwell:provider/storage@0.1.0",
     "wasi:clocks/monotonic-clock@0.2.12",
     "wasi:clocks/wall-clock@0.2.6",
@@ -66,8 +67,12 @@ fn service() {
 
 #[test]
 fn spin_adapter() {
-    let exports =
-        ["scimwell:provider/authenticator@0.1.0", "scimwell:provider/policy@0.1.0", "scimwell:provider/storage@0.1.0"];
+    let exports = [
+        "scimwell:provider/authenticator@0.1.0",
+        "scimwell:provider/policy@0.1.0",
+        "scimwell:provider/settings@0.1.0",
+        "scimwell:provider/storage@0.1.0",
+    ];
     check("scimwell-spin.wasm", SPIN, &exports);
 }
 

@@ -112,6 +112,11 @@ fn tenants_tokens_and_base_paths() {
     routes(&stand_in());
 }
 
+#[test]
+fn configured_base_url() {
+    base_url(&stand_in());
+}
+
 /// The same over `spin up`, with both manifests. Without Spin the report says so, and `cargo xtask test` shows it.
 #[test]
 fn spin_up() {
@@ -124,6 +129,7 @@ fn spin_up() {
                 restart(&way);
                 racing_creations(&way);
                 routes(&way);
+                base_url(&way);
             }
             format!("{version}: as the stand-in, with both manifests")
         }
@@ -247,6 +253,23 @@ fn routes(way: &Way) {
     assert_eq!(swept.expect("the server answers").json(), json!({"steps": 0, "done": true}));
 }
 
+/// What is configured goes before what a request says.
+fn base_url(way: &Way) {
+    let directory = DataDirectory::new("spin-base-url");
+    let variables = [("token", "T".to_owned()), ("base_url", "https://scim.example.com/identity/".to_owned())];
+    let up = way.start(directory.path(), &variables);
+    let mut client = up.client();
+    let mut location = |request: Request| {
+        let answer = client.send(&request.header("X-Forwarded-Host", "elsewhere.example")).expect("the server answers");
+        (answer.json()["meta"]["location"].as_str().unwrap_or_default().to_owned(), answer)
+    };
+    let (in_body, created) = location(post("ann"));
+    assert_eq!(created.header("location"), Some(in_body.as_str()), "{created}");
+    assert!(in_body.starts_with("https://scim.example.com/identity/scim/v2/Users/"), "{in_body}");
+    let (of_type, _) = location(get("/any/where/t/default/scim/v2/ResourceTypes/User"));
+    assert_eq!(of_type, "https://scim.example.com/identity/t/default/scim/v2/ResourceTypes/User");
+}
+
 fn post(name: &str) -> Request {
     Request::new("POST", "/scim/v2/Users").bearer("T").json(&json!({"userName": name}))
 }
@@ -333,6 +356,10 @@ async fn what_is_missing_is_no_open_door() {
     let (status, body) = create(&denied, "ann").await;
     assert_eq!(status, 500);
     assert!(!body["detail"].as_str().expect("a SCIM Error").contains("SQLite"), "{body}");
+    let nowhere = local.manifest.clone().variable("base_url", "scim.example.com");
+    let (status, body) = create(&nowhere, "ann").await;
+    assert_eq!(status, 500);
+    assert!(body["detail"].as_str().expect("a SCIM Error").contains("base URL"), "{body}");
     let elsewhere = local.manifest.clone().variable("storage", "key-value");
     assert_eq!(create(&elsewhere, "ann").await.0, 500);
     assert!(!local.directory.path().join("sqlite.db").exists());
@@ -423,7 +450,9 @@ fn the_manifests_agree() {
             rest.split(end).next().unwrap_or_default().trim().to_owned()
         };
         assert_eq!(section(&linked), section(&composed), "{start}");
-        for variable in ["token", "tokens", "storage", "postgres_url", "policy_url", "policy_token", "policy_failure"] {
+        for variable in
+            ["token", "tokens", "storage", "postgres_url", "base_url", "policy_url", "policy_token", "policy_failure"]
+        {
             assert!(section(&linked).lines().any(|line| line.starts_with(&format!("{variable} ="))), "{variable}");
         }
     }
