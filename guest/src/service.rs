@@ -147,8 +147,17 @@ mod tests {
         public("http://p.example:81/id/", "/x/t/acme/scim/v2", Some("http://p.example:81/id/t/acme/scim/v2"));
         public("https://p.example/id/scim/v2", "/t/acme/scim/v2", Some("https://p.example/id/t/acme/scim/v2"));
         for wrong in [
-            "", "p.example", "//p.example", "ftp://p.example", "https://", "https:///id", "https://p.example?a",
-            "https://p.example/#a", "https://u@p.example", "https://p.example/a b", "https://p.example\r\nA: b",
+            "",
+            "p.example",
+            "//p.example",
+            "ftp://p.example",
+            "https://",
+            "https:///id",
+            "https://p.example?a",
+            "https://p.example/#a",
+            "https://u@p.example",
+            "https://p.example/a b",
+            "https://p.example\r\nA: b",
         ] {
             public(wrong, "/scim/v2/Users", None);
         }

@@ -3,10 +3,11 @@
 use std::cell::RefCell;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use scimwell_storage_check::{self as store, Outcome, StoreError};
+
 use crate::bindings::exports::scimwell::provider::{authenticator, policy, settings, storage};
 use crate::policy::Change;
 use crate::settings::variable;
-use crate::store::{self, Outcome, StoreError};
 use crate::url::Url;
 use crate::{callout, postgres, sqlite, tokens};
 
@@ -164,6 +165,19 @@ impl Backend {
             Self::Postgres(url) => postgres::scan(url, tenant, range, options),
         }
     }
+
+    fn read(
+        &self,
+        tenant: &str,
+        keys: &[store::Key],
+        ranges: &[store::KeyRange],
+        options: store::ScanOptions,
+    ) -> Result<store::Reading, StoreError> {
+        match self {
+            Self::Sqlite => sqlite::read(tenant, keys, ranges, options),
+            Self::Postgres(url) => postgres::read(url, tenant, keys, ranges, options),
+        }
+    }
 }
 
 /// A tenant's store, for as long as its grant is the latest.
@@ -179,8 +193,9 @@ impl TenantStore {
             return Err(storage::StoreError::AccessDenied);
         }
         work(&self.tenant).map_err(|error| match error {
+            StoreError::AccessDenied => storage::StoreError::AccessDenied,
             StoreError::TooLarge => storage::StoreError::TooLarge,
-            StoreError::Unavailable(why) => {
+            StoreError::Unavailable(why) | StoreError::InUse(why) => {
                 log("storage is out of reach", &why);
                 storage::StoreError::Unavailable(why)
             }
@@ -212,15 +227,9 @@ impl storage::GuestStore for TenantStore {
         ranges: Vec<storage::KeyRange>,
         options: storage::ScanOptions,
     ) -> Result<storage::Reading, storage::StoreError> {
-        let options = options_of(options);
-        self.granted(|tenant| {
-            let values = self.backend.get(tenant, &keys)?;
-            let mut entries = Vec::with_capacity(ranges.len());
-            for range in ranges {
-                entries.push(entries_of(self.backend.scan(tenant, &range_of(range), options)?));
-            }
-            Ok(storage::Reading { values, entries })
-        })
+        let ranges: Vec<_> = ranges.into_iter().map(range_of).collect();
+        let reading = self.granted(|tenant| self.backend.read(tenant, &keys, &ranges, options_of(options)))?;
+        Ok(storage::Reading { values: reading.values, entries: reading.entries.into_iter().map(entries_of).collect() })
     }
 
     fn count(&self, range: storage::KeyRange) -> Result<u64, storage::StoreError> {

@@ -7,19 +7,19 @@
 //! | `callout`, [`policy`] | the question to the application, and what its answer means |
 //! | `sqlite` | storage on Spin's SQLite, the default |
 //! | `postgres`, [`payload`] | storage on PostgreSQL, and a commit as the function there takes it |
-//! | [`store`] | the types of a store and their limits |
+//! | [`select`] | reads as SQL, for both |
 //! | [`effect`] | a commit's mutations folded into what is left of each key, so that a commit is few statements |
 //! | [`tokens`] | who is let in: tokens from Spin variables |
 //! | `settings` | the Spin variables, read when they are needed |
 //! | [`url`] | the URLs among them |
 //!
-//! Architecture invariant: [`store`], [`effect`], [`payload`], [`policy`], [`tokens`] and [`url`] do no I/O and know neither
-//! Spin nor WIT; the others are compiled for WebAssembly only.
+//! Architecture invariant: [`effect`], [`payload`], [`policy`], [`select`], [`tokens`] and [`url`] do no I/O and
+//! know neither Spin nor WIT; the others are compiled for WebAssembly only.
 
 pub mod effect;
 pub mod payload;
 pub mod policy;
-pub mod store;
+pub mod select;
 pub mod tokens;
 pub mod url;
 

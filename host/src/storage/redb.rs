@@ -165,7 +165,7 @@ impl Storage for Redb {
 
     async fn scan(&self, tenant: &str, range: &KeyRange, options: ScanOptions) -> Result<Vec<Entry>, StoreError> {
         check_tenant(tenant)?;
-        if range.start >= range.end {
+        if range.is_empty() {
             return Ok(Vec::new());
         }
         let mut scan = Scan {
@@ -183,7 +183,7 @@ impl Storage for Redb {
 
     async fn count(&self, tenant: &str, range: &KeyRange) -> Result<u64, StoreError> {
         check_tenant(tenant)?;
-        if range.start >= range.end {
+        if range.is_empty() {
             return Ok(0);
         }
         let mut walk = walk(&*self.latest.get()?, tenant, range)?;
@@ -489,7 +489,7 @@ impl<'a> Changes<'a> {
             match mutation {
                 Mutation::Put(key, value) => self.set(path.with(key), Some(Cow::Borrowed(value.as_slice()))),
                 Mutation::Delete(key) => self.set(path.with(key), None),
-                Mutation::DeleteRange(range) if range.start < range.end => {
+                Mutation::DeleteRange(range) if !range.is_empty() => {
                     let start = path.with(&range.start).to_vec();
                     self.delete_range(start..path.with(&range.end).to_vec())?;
                 }
