@@ -117,6 +117,16 @@ fn configured_base_url() {
     base_url(&stand_in());
 }
 
+#[test]
+fn users_in_postgresql() {
+    in_postgresql(&stand_in());
+}
+
+#[test]
+fn the_application_is_asked() {
+    asks(&stand_in());
+}
+
 /// The same over `spin up`, with both manifests. Without Spin the report says so, and `cargo xtask test` shows it.
 #[test]
 fn spin_up() {
@@ -130,6 +140,8 @@ fn spin_up() {
                 racing_creations(&way);
                 routes(&way);
                 base_url(&way);
+                in_postgresql(&way);
+                asks(&way);
             }
             format!("{version}: as the stand-in, with both manifests")
         }
@@ -268,6 +280,57 @@ fn base_url(way: &Way) {
     assert!(in_body.starts_with("https://scim.example.com/identity/scim/v2/Users/"), "{in_body}");
     let (of_type, _) = location(get("/any/where/t/default/scim/v2/ResourceTypes/User"));
     assert_eq!(of_type, "https://scim.example.com/identity/t/default/scim/v2/ResourceTypes/User");
+}
+
+/// On PostgreSQL instead of SQLite: nothing prepared, several who create one user, reads of all kinds, a restart.
+fn in_postgresql(way: &Way) {
+    let server = PostgresServer::shared();
+    let url = server.database();
+    let (_, host) = url.split_once('@').expect("the URL has a user");
+    let (host, _) = host.split_once('/').expect("the URL has a database");
+    let allowed = format!("postgres://{host}");
+    let directory = DataDirectory::new("spin-postgresql");
+    let variables = [("token", "T".to_owned()), ("storage", "postgres".to_owned()), ("postgres_url", url.clone())];
+    let start = || way.start_allowing(&[allowed.as_str()], directory.path(), &variables);
+    let up = start();
+    for round in 0..2 {
+        let clients = (0..RACERS).map(|_| up.client()).collect();
+        one_was_created(&race(clients, |_| post(&format!("racer{round}"))));
+    }
+    drop(up);
+    let up = start();
+    let mut client = up.client();
+    let mut send = |request: Request| client.send(&request).expect("the server answers");
+    let user = send(post("ann")).json();
+    let id = user["id"].as_str().expect("a user has an id");
+    let group = json!({"displayName": "Staff", "members": [{"value": id}]});
+    assert_eq!(send(Request::new("POST", "/scim/v2/Groups").bearer("T").json(&group)).status, 201);
+    let read = send(get(&format!("/scim/v2/Users/{id}"))).json();
+    assert_eq!(read["groups"][0]["display"], "Staff", "{read}");
+    let listed = send(get("/scim/v2/Users?sortBy=userName&sortOrder=descending&count=2")).json();
+    assert_eq!(listed["totalResults"], 3, "{listed}");
+    assert_eq!(listed["Resources"][0]["userName"], "racer1", "{listed}");
+    assert_eq!(send(get("/scim/v2/Users/0000")).status, 404);
+    assert_eq!(send(Request::new("DELETE", format!("/scim/v2/Users/{id}")).bearer("T")).status, 204);
+    assert_eq!(send(get("/scim/v2/Users?count=0")).json()["totalResults"], 2);
+}
+
+/// The application has its say over HTTP, and what it says reaches the client.
+fn asks(way: &Way) {
+    let (refuses, asked) = application_answering("403 Forbidden", r#"{"detail": "No seats left: buy more."}"#);
+    let directory = DataDirectory::new("spin-asks");
+    let variables = [("token", "T".to_owned()), ("policy_url", format!("{refuses}/scim"))];
+    let up = way.start_allowing(&[refuses.as_str()], directory.path(), &variables);
+    let refused = up.client().send(&post("ann")).expect("the server answers");
+    assert_eq!((refused.status, &refused.json()["detail"]), (403, &json!("No seats left: buy more.")));
+    assert!(asked.recv().expect("the application was asked").contains(r#""userName":"ann""#));
+    drop(up);
+
+    // Without being allowed to ask, nothing is changed.
+    let up = way.start(directory.path(), &variables);
+    let refused = up.client().send(&post("ann")).expect("the server answers");
+    assert_eq!(refused.status, 403, "{refused}");
+    assert!(refused.json()["detail"].as_str().unwrap_or_default().contains("gives no answer"), "{refused}");
 }
 
 fn post(name: &str) -> Request {

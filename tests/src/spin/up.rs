@@ -26,11 +26,20 @@ pub struct Up {
 impl Way {
     /// Starts on the data in this directory, with these variables.
     pub fn start(&self, data: &Path, variables: &[(&str, String)]) -> Up {
+        self.start_allowing(&[], data, variables)
+    }
+
+    /// The same with these `allowed_outbound_hosts`.
+    pub fn start_allowing(&self, hosts: &[&str], data: &Path, variables: &[(&str, String)]) -> Up {
         let variables: Vec<String> =
             variables.iter().flat_map(|(name, value)| ["--variable".to_owned(), format!("{name}={value}")]).collect();
         match self {
-            Self::StandIn(binary) => stand_in(binary, "scimwell-on-spin.wasm", data, &variables),
-            Self::Spin(manifest) => spin_up(&workspace().join(manifest), data, &variables),
+            Self::StandIn(binary) => {
+                let allowed = hosts.iter().flat_map(|host| ["--allow".to_owned(), (*host).to_owned()]);
+                stand_in(binary, "scimwell-on-spin.wasm", data, &[variables, allowed.collect()].concat())
+            }
+            Self::Spin(manifest) if hosts.is_empty() => spin_up(&workspace().join(manifest), data, &variables),
+            Self::Spin(manifest) => spin_up(&allowing(hosts, manifest, data), data, &variables),
         }
     }
 
@@ -58,6 +67,19 @@ fn stand_in(binary: &Path, component: &str, data: &Path, variables: &[String]) -
     command.arg(workspace().join("target/components").join(component));
     command.arg("--sqlite").arg(data.join("sqlite.db")).args(variables);
     Up { server: Server::spawn(command), group: None }
+}
+
+/// The manifest with these hosts, beside the data.
+fn allowing(hosts: &[&str], manifest: &str, data: &Path) -> PathBuf {
+    const NONE: &str = "allowed_outbound_hosts = []";
+    let text = std::fs::read_to_string(workspace().join(manifest)).expect("the manifest can be read");
+    assert!(text.contains(NONE), "{manifest} has no `{NONE}`");
+    let target = format!("\"{}/", workspace().join("target").display());
+    let text = text.replace(NONE, &format!("allowed_outbound_hosts = {hosts:?}"));
+    let path = data.join("spin.toml");
+    std::fs::write(&path, text.replace("\"../target/", &target).replace("\"target/", &target))
+        .expect("the manifest can be written");
+    path
 }
 
 fn spin_up(manifest: &Path, data: &Path, variables: &[String]) -> Up {
