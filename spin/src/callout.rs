@@ -71,13 +71,15 @@ fn ask(url: &Url, body: &[u8]) -> Result<(u16, Vec<u8>), String> {
     let unsent = |error: &_| format!("{}; does `allowed_outbound_hosts` name {}?", failed(error), url.origin());
     let outgoing = request.body().map_err(|()| "the request has no body".to_owned())?;
     let sent = outgoing_handler::handle(request, Some(options)).map_err(|error| unsent(&error))?;
-    write(outgoing, body).map_err(|error| failed(&error))?;
+    // Spin closes the body of a request that it refuses to send, or can't; only the answer's failure tells why.
+    let written = write(outgoing, body);
     sent.subscribe().block();
     let response = match sent.get() {
-        Some(Ok(Ok(response))) => response,
-        Some(Ok(Err(error))) => {
-            return Err(unsent(&error));
+        Some(Ok(Ok(response))) => {
+            written.map_err(|error| failed(&error))?;
+            response
         }
+        Some(Ok(Err(error))) => return Err(unsent(&error)),
         Some(Err(())) | None => return Err(failed(&"the answer is gone")),
     };
     let status = response.status();

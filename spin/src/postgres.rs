@@ -243,13 +243,19 @@ fn code(error: &PgError) -> Option<&str> {
 }
 
 fn store_error(url: &str, error: PgError) -> StoreError {
-    // The URL holds a password.
-    let told = |why: &str| format!("PostgreSQL: {}", why.replace(url, "the URL of the variable `postgres_url`"));
+    // The URL holds a password. What Spin says goes on with causes and, where it was told to, a backtrace.
+    let told = |why: &str| {
+        let first = why.lines().next().unwrap_or_default();
+        format!("PostgreSQL: {}", first.replace(url, "the URL of the variable `postgres_url`"))
+    };
     match error {
-        PgError::ConnectionFailed(why) => StoreError::Unavailable(format!(
-            "{}; does `allowed_outbound_hosts` name postgres://HOST:PORT of `postgres_url`?",
+        PgError::ConnectionFailed(why) if why.contains("not permitted") => StoreError::Unavailable(format!(
+            "{}; name it in the component's `allowed_outbound_hosts`, and let the dependency inherit that",
             told(&why)
         )),
+        PgError::ConnectionFailed(why) => {
+            StoreError::Unavailable(format!("{}; does the variable `postgres_url` lead there?", told(&why)))
+        }
         PgError::QueryFailed(QueryError::Text(why)) => StoreError::Unavailable(told(&why)),
         // 08: connection; 53: no resources left; 57: an operator intervened.
         PgError::QueryFailed(QueryError::DbError(error)) => {

@@ -90,7 +90,9 @@ pub fn configured(token: &str, tokens: &str) -> Result<Vec<Token>, String> {
     }
     if found.is_empty() {
         return Err(
-            "no token is configured: set one, `spin up --variable token=…`, or several by the variable `tokens`".into(),
+            "no token is configured: set one, `spin up --variable token=…`, or several by the variable `tokens`; if that \
+             is done, the component's table `variables` lacks it, or the dependency does not inherit `variables`"
+                .into(),
         );
     }
     Ok(found)
