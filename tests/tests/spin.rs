@@ -507,16 +507,21 @@ fn the_manifests_agree() {
         text.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n")
     };
     let (linked, composed) = (read("spin.toml"), read("spin/composed.toml"));
-    for (start, end) in [("[variables]", "[[trigger.http]]"), ("[component.scimwell.variables]", "\n\n")] {
+    let told = ["token", "tokens", "postgres_url", "policy_url", "policy_token", "policy_failure"];
+    let all = [&told[..], &["storage", "base_url"]].concat();
+    for (start, end, variables) in
+        [("[variables]", "[[trigger.http]]", &told[..]), ("[component.scimwell.variables]", "\n\n", &all)]
+    {
         let section = |text: &str| {
             let (_, rest) = text.split_once(start).unwrap_or_else(|| panic!("no {start} in {text}"));
             rest.split(end).next().unwrap_or_default().trim().to_owned()
         };
         assert_eq!(section(&linked), section(&composed), "{start}");
-        for variable in
-            ["token", "tokens", "storage", "postgres_url", "base_url", "policy_url", "policy_token", "policy_failure"]
-        {
-            assert!(section(&linked).lines().any(|line| line.starts_with(&format!("{variable} ="))), "{variable}");
-        }
+        let mut found: Vec<_> =
+            section(&linked).lines().filter_map(|line| Some(line.split_once(" = ")?.0.to_owned())).collect();
+        let mut expected = variables.to_vec();
+        found.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(found, expected, "{start}");
     }
 }

@@ -7,6 +7,9 @@ use std::process::{Command, Stdio};
 
 use crate::server::{Server, workspace};
 
+/// The variables that the manifests state themselves, rather than leave to `--variable`.
+const WRITTEN: [&str; 2] = ["storage", "base_url"];
+
 /// What runs the component.
 #[derive(Clone, Debug)]
 pub enum Way {
@@ -31,15 +34,20 @@ impl Way {
 
     /// The same with these `allowed_outbound_hosts`.
     pub fn start_allowing(&self, hosts: &[&str], data: &Path, variables: &[(&str, String)]) -> Up {
-        let variables: Vec<String> =
-            variables.iter().flat_map(|(name, value)| ["--variable".to_owned(), format!("{name}={value}")]).collect();
         match self {
             Self::StandIn(binary) => {
                 let allowed = hosts.iter().flat_map(|host| ["--allow".to_owned(), (*host).to_owned()]);
-                stand_in(binary, "scimwell-on-spin.wasm", data, &[variables, allowed.collect()].concat())
+                stand_in(binary, "scimwell-on-spin.wasm", data, &[told(variables), allowed.collect()].concat())
             }
-            Self::Spin(manifest) if hosts.is_empty() => spin_up(&workspace().join(manifest), data, &variables),
-            Self::Spin(manifest) => spin_up(&allowing(hosts, manifest, data), data, &variables),
+            Self::Spin(manifest) => {
+                let (written, told_apart) =
+                    variables.iter().cloned().partition::<Vec<_>, _>(|(name, _)| WRITTEN.contains(name));
+                let path = match hosts.is_empty() && written.is_empty() {
+                    true => workspace().join(manifest),
+                    false => adapted(manifest, hosts, &written, data),
+                };
+                spin_up(&path, data, &told(&told_apart))
+            }
         }
     }
 
@@ -69,16 +77,25 @@ fn stand_in(binary: &Path, component: &str, data: &Path, variables: &[String]) -
     Up { server: Server::spawn(command), group: None }
 }
 
-/// The manifest with these hosts, beside the data.
-fn allowing(hosts: &[&str], manifest: &str, data: &Path) -> PathBuf {
-    const NONE: &str = "allowed_outbound_hosts = []";
+fn told(variables: &[(&str, String)]) -> Vec<String> {
+    variables.iter().flat_map(|(name, value)| ["--variable".to_owned(), format!("{name}={value}")]).collect()
+}
+
+/// The manifest beside the data, with these hosts and with these values written into it.
+fn adapted(manifest: &str, hosts: &[&str], written: &[(&str, String)], data: &Path) -> PathBuf {
     let text = std::fs::read_to_string(workspace().join(manifest)).expect("the manifest can be read");
-    assert!(text.contains(NONE), "{manifest} has no `{NONE}`");
     let target = format!("\"{}/", workspace().join("target").display());
-    let text = text.replace(NONE, &format!("allowed_outbound_hosts = {hosts:?}"));
+    let text = text.replace("\"../target/", &target).replace("\"target/", &target);
+    let line = |line: &str| {
+        let name = line.split(" = ").next().unwrap_or_default();
+        match written.iter().find(|(written, _)| *written == name) {
+            Some((_, value)) => format!("{name} = {value:?}\n"),
+            None if name == "allowed_outbound_hosts" => format!("{name} = {hosts:?}\n"),
+            None => format!("{line}\n"),
+        }
+    };
     let path = data.join("spin.toml");
-    std::fs::write(&path, text.replace("\"../target/", &target).replace("\"target/", &target))
-        .expect("the manifest can be written");
+    std::fs::write(&path, text.lines().map(line).collect::<String>()).expect("the manifest can be written");
     path
 }
 
