@@ -150,6 +150,14 @@ fn spin_up() {
     std::fs::write(workspace().join("target/spin.txt"), report + "\n").expect("the report can be written");
 }
 
+/// Data of this way alone: all ways run at once.
+fn data_of(way: &Way, name: &str) -> DataDirectory {
+    match way {
+        Way::StandIn(_) => DataDirectory::new(name),
+        Way::Spin(manifest) => DataDirectory::new(&format!("{name}-{}", manifest.replace(['/', '.'], "-"))),
+    }
+}
+
 /// What identity providers send, each scenario in a tenant of its own.
 fn scenarios(way: &Way) {
     // The recorded traffic is not part of this repository; tests/tests/scenarios.rs reports where it is missing.
@@ -157,7 +165,7 @@ fn scenarios(way: &Way) {
     let ids: Vec<&str> = scenarios.iter().map(|s| s["id"].as_str().expect("a scenario has an id")).collect();
     let token = |id: &str| format!("token-of-{id}");
     let tokens: Vec<Value> = ids.iter().map(|id| json!({"tenant": id, "token": token(id)})).collect();
-    let directory = DataDirectory::new("spin-scenarios");
+    let directory = data_of(way, "spin-scenarios");
     let up = way.start(directory.path(), &[("tokens", json!(tokens).to_string())]);
     let mut failed = String::new();
     for (scenario, id) in scenarios.iter().zip(&ids) {
@@ -176,7 +184,7 @@ fn scenarios(way: &Way) {
 
 /// What was answered 201 is there after kill -9 and a new start.
 fn restart(way: &Way) {
-    let directory = DataDirectory::new("spin-restart");
+    let directory = data_of(way, "spin-restart");
     let variables = [("token", "T".to_owned())];
     let up = way.start(directory.path(), &variables);
     let mut client = up.client();
@@ -198,7 +206,7 @@ fn restart(way: &Way) {
 
 /// Exactly one of those who create the same user is answered 201, also on a database that nobody has prepared.
 fn racing_creations(way: &Way) {
-    let directory = DataDirectory::new("spin-race");
+    let directory = data_of(way, "spin-race");
     let up = way.start(directory.path(), &[("token", "T".to_owned())]);
     for round in 0..3 {
         let clients = (0..RACERS).map(|_| up.client()).collect();
@@ -211,7 +219,7 @@ fn racing_creations(way: &Way) {
 }
 
 fn routes(way: &Way) {
-    let directory = DataDirectory::new("spin-routes");
+    let directory = data_of(way, "spin-routes");
     // The SHA-256 of `B`.
     let hash = "sha256:df7e70e5021544f4834bbee64a9e3789febc4be81470df629cad6ddb03320a5c";
     let tokens = json!([{"tenant": "acme", "token": hash, "label": "Okta"},
@@ -267,7 +275,7 @@ fn routes(way: &Way) {
 
 /// What is configured goes before what a request says.
 fn base_url(way: &Way) {
-    let directory = DataDirectory::new("spin-base-url");
+    let directory = data_of(way, "spin-base-url");
     let variables = [("token", "T".to_owned()), ("base_url", "https://scim.example.com/identity/".to_owned())];
     let up = way.start(directory.path(), &variables);
     let mut client = up.client();
@@ -289,7 +297,7 @@ fn in_postgresql(way: &Way) {
     let (_, host) = url.split_once('@').expect("the URL has a user");
     let (host, _) = host.split_once('/').expect("the URL has a database");
     let allowed = format!("postgres://{host}");
-    let directory = DataDirectory::new("spin-postgresql");
+    let directory = data_of(way, "spin-postgresql");
     let variables = [("token", "T".to_owned()), ("storage", "postgres".to_owned()), ("postgres_url", url.clone())];
     let start = || way.start_allowing(&[allowed.as_str()], directory.path(), &variables);
     let up = start();
@@ -318,7 +326,7 @@ fn in_postgresql(way: &Way) {
 /// The application has its say over HTTP, and what it says reaches the client.
 fn asks(way: &Way) {
     let (refuses, asked) = application_answering("403 Forbidden", r#"{"detail": "No seats left: buy more."}"#);
-    let directory = DataDirectory::new("spin-asks");
+    let directory = data_of(way, "spin-asks");
     let variables = [("token", "T".to_owned()), ("policy_url", format!("{refuses}/scim"))];
     let up = way.start_allowing(&[refuses.as_str()], directory.path(), &variables);
     let refused = up.client().send(&post("ann")).expect("the server answers");
@@ -411,8 +419,10 @@ async fn what_is_missing_is_no_open_door() {
     let local = Local::new("spin-missing");
     let nobody = local.manifest.clone().variable("token", "");
     assert_eq!(create(&nobody, "ann").await.0, 503);
+    // Whoever has the one token needs none of the others.
     let broken = local.manifest.clone().variable("tokens", "[{]");
-    assert_eq!(create(&broken, "ann").await.0, 503);
+    assert_eq!(send(&composed(&broken), "GET", "/scim/v2/Schemas", &Value::Null).await.0, 200);
+    assert_eq!(create(&broken.variable("token", "U"), "ann").await.0, 503);
     let undefined = Manifest { variables: std::collections::BTreeMap::new(), ..local.manifest.clone() };
     assert_eq!(create(&undefined, "ann").await.0, 503);
     let denied = Manifest { sqlite: None, ..local.manifest.clone() };

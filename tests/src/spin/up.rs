@@ -51,18 +51,17 @@ impl Way {
         }
     }
 
-    /// Starts a component that answers every request with nothing; `cargo xtask bench --spin` makes it.
-    pub fn start_empty(&self, data: &Path) -> Up {
+    /// Starts one of the components that `cargo xtask bench --spin` measures beside ours, with nothing but the database.
+    pub fn start_bare(&self, component: &str, data: &Path) -> Up {
         match self {
-            Self::StandIn(binary) => stand_in(binary, "empty.wasm", data, &[]),
+            Self::StandIn(binary) => stand_in(binary, component, data, &[]),
             Self::Spin(_) => {
-                let component = workspace().join("target/components/empty.wasm");
+                let source = workspace().join("target/components").join(component);
                 let manifest = format!(
-                    "spin_manifest_version = 2\n[application]\nname = \"empty\"\n[[trigger.http]]\nroute = \"/...\"\n\
-                     component = \"empty\"\n[component.empty]\nsource = \"{}\"\n",
-                    component.display()
+                    "spin_manifest_version = 2\n[application]\nname = \"bare\"\n[[trigger.http]]\nroute = \"/...\"\n\
+                     component = \"bare\"\n[component.bare]\nsource = {source:?}\nsqlite_databases = [\"default\"]\n"
                 );
-                let path = data.join("spin.toml");
+                let path = data.join(component).with_extension("toml");
                 std::fs::write(&path, manifest).expect("the manifest can be written");
                 spin_up(&path, data, &[])
             }
@@ -124,6 +123,15 @@ pub fn find_spin() -> Result<String, String> {
 fn free_address() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
     listener.local_addr().expect("it has an address").to_string()
+}
+
+impl Up {
+    /// The process that runs the component: `spin up` starts another one for it.
+    pub fn worker(&self) -> u32 {
+        let pid = self.server.pid();
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        children.split_whitespace().next().and_then(|child| child.parse().ok()).unwrap_or(pid)
+    }
 }
 
 impl Deref for Up {
