@@ -126,7 +126,11 @@ impl StorageBackend for Disk {
 type Contents = BTreeMap<Vec<u8>, Vec<u8>>;
 
 fn contents(view: &View) -> Contents {
-    view.iter().unwrap().map(Result::unwrap).map(|(key, value)| (key.value().to_vec(), value.value().to_vec())).collect()
+    view.iter()
+        .unwrap()
+        .map(Result::unwrap)
+        .map(|(key, value)| (key.value().to_vec(), value.value().to_vec()))
+        .collect()
 }
 
 /// Commits until the power fails, and what was acknowledged; with that, what the commit under way would have made of it.
