@@ -16,7 +16,7 @@ use wasmtime_wasi_http::{
 
 use crate::authenticator::{AuthError, Authenticator, Credentials, Permissions, Principal};
 use crate::bindings::scimwell::provider::{authenticator as wit_auth, policy as wit_policy, storage as wit_storage};
-use crate::bindings::service::scimwell::provider::settings as wit_settings;
+use crate::bindings::service::scimwell::provider::settings;
 use crate::changes::{Deliveries, Outstanding};
 use crate::metrics::Metrics;
 use crate::policy::{Change, Operation, Policy, Refusal};
@@ -161,7 +161,7 @@ pub(crate) fn add_to_linker(linker: &mut Linker<Instance>) -> wasmtime::Result<(
     wit_storage::add_to_linker::<_, HasSelf<_>>(linker, |instance| instance)?;
     wit_auth::add_to_linker::<_, HasSelf<_>>(linker, |instance| instance)?;
     wit_policy::add_to_linker::<_, HasSelf<_>>(linker, |instance| instance)?;
-    wit_settings::add_to_linker::<_, HasSelf<_>>(linker, |instance| instance)?;
+    settings::add_to_linker::<_, HasSelf<_>>(linker, |instance| instance)?;
     wasmtime_wasi_http::p2::add_to_linker_async(linker)?;
     // Rust's standard library imports these: hash maps the seed, and the rest though nothing uses it.
     random::insecure_seed::add_to_linker::<_, WasiRandom>(linker, Instance::random)?;
@@ -424,12 +424,6 @@ impl wit_policy::Host for Instance {
         };
         let reviewed = self.calls.run("policy.review", || self.imports.policy.review(change)).await?;
         Ok(reviewed.map_err(wit_policy::Refusal::from))
-    }
-}
-
-impl wit_settings::Host for Instance {
-    async fn base_url(&mut self) -> wasmtime::Result<Option<String>> {
-        Ok(self.base_url.clone())
     }
 }
 

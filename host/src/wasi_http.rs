@@ -10,6 +10,7 @@ use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
 
 use crate::authenticator::Authenticator;
+use crate::bindings::service::scimwell::provider::settings;
 use crate::engine::{Config, Runtime};
 use crate::error::{Error, Result};
 use crate::instance::{Imports, Instance};
@@ -18,6 +19,12 @@ use crate::policy::Policy;
 use crate::provider::{Failure, failed, new_request_id};
 use crate::service::into_http;
 use crate::storage::Storage;
+
+impl settings::Host for Instance {
+    async fn base_url(&mut self) -> wasmtime::Result<Option<String>> {
+        Ok(self.base_url.clone())
+    }
+}
 
 /// A compiled component of world `service`, and what it needs from outside.
 pub struct ServiceComponent {
