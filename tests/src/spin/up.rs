@@ -59,7 +59,8 @@ impl Way {
                 let source = workspace().join("target/components").join(component);
                 let manifest = format!(
                     "spin_manifest_version = 2\n[application]\nname = \"bare\"\n[[trigger.http]]\nroute = \"/...\"\n\
-                     component = \"bare\"\n[component.bare]\nsource = {source:?}\nsqlite_databases = [\"default\"]\n"
+                     component = \"bare\"\n[component.bare]\nsource = \"{}\"\nsqlite_databases = [\"default\"]\n",
+                    source.display()
                 );
                 let path = data.join(component).with_extension("toml");
                 std::fs::write(&path, manifest).expect("the manifest can be written");
