@@ -1,29 +1,15 @@
 //! The exports: types converted at the boundary, failures logged, a store for no tenant but the one granted.
 
-use std::cell::RefCell;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use scimwell_adapter::policy::Change;
+use scimwell_adapter::url::Url;
+use scimwell_adapter::{callout, grant, tokens};
+
 use crate::bindings::exports::scimwell::provider::{authenticator, policy, storage};
-use crate::policy::Change;
-use crate::settings::variable;
+use crate::settings::{Variables, variable};
 use crate::store::{self, Outcome, StoreError};
-use crate::{callout, postgres, sqlite, tokens};
-
-/// The tenant that the latest `authenticate` granted. Stores remember the number of their grant: older ones are refused.
-#[derive(Clone, Default)]
-struct Grant {
-    number: u64,
-    tenant: Option<String>,
-}
-
-thread_local! {
-    static GRANT: RefCell<Grant> = const { RefCell::new(Grant { number: 0, tenant: None }) };
-}
-
-/// Replaces the grant, whatever the new one is.
-fn grant(tenant: Option<String>) {
-    GRANT.with_borrow_mut(|grant| *grant = Grant { number: grant.number + 1, tenant });
-}
+use crate::{postgres, sqlite};
 
 /// Spin keeps a component's standard error in its log.
 fn log(what: &str, why: &str) {
@@ -36,9 +22,8 @@ impl authenticator::Guest for Adapter {
     fn authenticate(
         credentials: authenticator::Credentials,
     ) -> Result<authenticator::Principal, authenticator::AuthError> {
-        grant(None);
-        let configured = variable("token").and_then(|token| tokens::configured(&token, &variable("tokens")?));
-        let configured = configured.map_err(|why| {
+        grant::replace(None);
+        let configured = tokens::configured(&Variables).map_err(|why| {
             log("nobody can be let in", &why);
             authenticator::AuthError::Unavailable(why)
         })?;
@@ -47,7 +32,7 @@ impl authenticator::Guest for Adapter {
             tokens::Refusal::Unauthenticated => authenticator::AuthError::Unauthenticated,
             tokens::Refusal::Forbidden => authenticator::AuthError::Forbidden,
         })?;
-        grant(Some(token.tenant.clone()));
+        grant::replace(Some(&token.tenant));
         let flag = |held, flag| if held { flag } else { authenticator::Permissions::empty() };
         let permissions = flag(token.permissions.read, authenticator::Permissions::READ)
             | flag(token.permissions.write, authenticator::Permissions::WRITE)
@@ -78,7 +63,9 @@ impl policy::Guest for Adapter {
             before: change.before,
             after: change.after,
         };
-        callout::review(&change, |why| log("the policy can't be asked", why)).map_err(|refusal| policy::Refusal {
+        let remedy = |url: &Url| format!("; does `allowed_outbound_hosts` name {}?", url.origin());
+        let reviewed = callout::review(&Variables, &change, remedy, |why| log("the policy can't be asked", why));
+        reviewed.map_err(|refusal| policy::Refusal {
             status: refusal.status,
             scim_type: refusal.scim_type,
             detail: refusal.detail,
@@ -90,15 +77,12 @@ impl storage::Guest for Adapter {
     type Store = TenantStore;
 
     fn open(tenant: String) -> Result<storage::Store, storage::StoreError> {
-        let grant = GRANT.with_borrow(Grant::clone);
-        if grant.tenant.as_ref() != Some(&tenant) {
-            return Err(storage::StoreError::AccessDenied);
-        }
+        let grant = grant::of(&tenant).ok_or(storage::StoreError::AccessDenied)?;
         let backend = Backend::configured().map_err(|why| {
             log("storage", &why);
             storage::StoreError::Other(why)
         })?;
-        Ok(storage::Store::new(TenantStore { tenant, grant: grant.number, backend }))
+        Ok(storage::Store::new(TenantStore { tenant, grant, backend }))
     }
 }
 
@@ -155,7 +139,7 @@ struct TenantStore {
 
 impl TenantStore {
     fn granted<T>(&self, work: impl FnOnce(&str) -> Result<T, StoreError>) -> Result<T, storage::StoreError> {
-        if GRANT.with_borrow(|grant| grant.number) != self.grant {
+        if !grant::is_latest(self.grant) {
             return Err(storage::StoreError::AccessDenied);
         }
         work(&self.tenant).map_err(|error| match error {

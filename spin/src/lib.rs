@@ -4,27 +4,23 @@
 //! | module | what |
 //! |---|---|
 //! | `component` | the exports: conversion of types, the grant that lets into one tenant's store |
-//! | `callout`, [`policy`] | the question to the application, and what its answer means |
 //! | `sqlite` | storage on Spin's SQLite, the default |
 //! | `postgres`, [`payload`] | storage on PostgreSQL, and a commit as the function there takes it |
 //! | [`store`] | the types of a store and their limits |
 //! | [`effect`] | a commit's mutations folded into what is left of each key, so that a commit is few statements |
-//! | [`tokens`] | who is let in: tokens from Spin variables |
 //! | `settings` | the Spin variables, read when they are needed |
 //!
-//! Architecture invariant: [`store`], [`effect`], [`payload`], [`policy`] and [`tokens`] do no I/O and know neither Spin nor WIT; the others are
+//! Tokens, the question to the application and the grant are `scimwell-adapter`'s.
+//!
+//! Architecture invariant: [`store`], [`effect`] and [`payload`] do no I/O and know neither Spin nor WIT; the others are
 //! compiled for WebAssembly only.
 
 pub mod effect;
 pub mod payload;
-pub mod policy;
 pub mod store;
-pub mod tokens;
 
 #[cfg(target_family = "wasm")]
 mod bindings;
-#[cfg(target_family = "wasm")]
-mod callout;
 #[cfg(target_family = "wasm")]
 mod component;
 #[cfg(target_family = "wasm")]

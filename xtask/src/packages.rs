@@ -213,7 +213,7 @@ fn python_application(workspace: &Workspace, wheel: &Path) -> Result<()> {
     .context("the wheel does not install")
 }
 
-fn python_bin(workspace: &Workspace) -> PathBuf {
+pub(crate) fn python_bin(workspace: &Workspace) -> PathBuf {
     workspace.root.join("target/python-app/bin")
 }
 

@@ -57,50 +57,13 @@ pub enum OnFailure {
 }
 
 impl OnFailure {
-    /// The variable `policy_failure`.
-    pub fn configured(variable: &str) -> Result<Self, String> {
-        match variable {
+    /// The setting `policy_failure`.
+    pub fn configured(setting: &str) -> Result<Self, String> {
+        match setting {
             "" | "closed" => Ok(Self::Closed),
             "open" => Ok(Self::Open),
-            unknown => Err(format!("variable `policy_failure`: {unknown:?} is not known; use `closed` or `open`")),
+            unknown => Err(format!("{unknown:?} is not known; use `closed` or `open`")),
         }
-    }
-}
-
-/// Where to ask.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Url {
-    /// Whether over TLS.
-    pub https: bool,
-    /// Host and port.
-    pub authority: String,
-    /// Path and query.
-    pub target: String,
-}
-
-impl Url {
-    /// The variable `policy_url`.
-    pub fn configured(variable: &str) -> Result<Self, String> {
-        let wrong = || "variable `policy_url`: a URL is expected, https://app.example.com/scim-policy".to_owned();
-        let (scheme, rest) = variable.split_once("://").ok_or_else(wrong)?;
-        let https = match scheme {
-            "https" => true,
-            "http" => false,
-            _ => return Err(wrong()),
-        };
-        let rest = rest.split('#').next().unwrap_or_default();
-        let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-        // What comes before an `@` would be a password in the clear: there is `policy_token`.
-        if authority.is_empty() || authority.contains('@') {
-            return Err(wrong());
-        }
-        let target = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-        Ok(Self { https, authority: authority.to_owned(), target })
-    }
-
-    /// The entry of `allowed_outbound_hosts` that it needs.
-    pub fn origin(&self) -> String {
-        format!("{}://{}", if self.https { "https" } else { "http" }, self.authority)
     }
 }
 
@@ -178,22 +141,6 @@ mod tests {
             [(404, ""), (403, "no"), (403, r#"{"detail": 1}"#), (500, r#"{"detail": "x"}"#), (302, "")]
         {
             assert!(matches!(verdict(status, body.as_bytes()), Verdict::Failed(_)), "{status} {body}");
-        }
-    }
-
-    #[track_caller]
-    fn check_url(variable: &str, expect: Option<(&str, &str)>) {
-        let found = Url::configured(variable).ok().map(|url| (url.origin(), url.target));
-        assert_eq!(found, expect.map(|(origin, target)| (origin.to_owned(), target.to_owned())), "{variable}");
-    }
-
-    #[test]
-    fn urls() {
-        check_url("https://a.example/p?q=1#f", Some(("https://a.example", "/p?q=1")));
-        check_url("http://127.0.0.1:8000", Some(("http://127.0.0.1:8000", "/")));
-        check_url("https://a.example?q", Some(("https://a.example", "/?q")));
-        for wrong in ["a.example", "ftp://a.example", "https://", "https:///p", "https://user:S@a.example"] {
-            check_url(wrong, None);
         }
     }
 
