@@ -7,6 +7,7 @@ mod build;
 mod compose;
 mod foreign;
 mod packages;
+mod shrink;
 mod spin;
 mod steps;
 mod suite;

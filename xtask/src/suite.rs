@@ -93,7 +93,7 @@ pub(crate) fn test(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         }
         // Without the packages for WebAssembly and xtask: with their features wasmtime would be compiled once more.
         workspace.cargo("test --release").run()?;
-        workspace.cargo("test -p scimwell-spin -p scimwell-adapter -p scimwell-wire").run()?;
+        workspace.cargo("test -p scimwell-spin -p scimwell-adapter -p scimwell-wire -p xtask").run()?;
         Ok(String::new())
     })?;
     steps.run("identity provider scenarios", || scenarios(&report))?;
