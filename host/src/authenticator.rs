@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 /// What a request offers as proof.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Credentials {
     /// The Authorization header, as received.
     pub authorization: Option<String>,
@@ -138,6 +138,13 @@ impl Authenticator for Reading {
 pub trait Authenticator: Send + Sync + 'static {
     /// The principal of these credentials, or why there is none.
     async fn authenticate(&self, credentials: Credentials) -> Result<Principal, AuthError>;
+
+    /// Whether asking takes a trip over a network. The host then assumes that credentials which held a moment ago still do, and
+    /// asks while the request's first read is under way rather than before it. Nothing is changed or answered before the authenticator
+    /// has given the same principal again; where it does not, the request starts anew and waits for it.
+    fn is_remote(&self) -> bool {
+        false
+    }
 }
 
 #[cfg(test)]

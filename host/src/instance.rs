@@ -21,9 +21,11 @@ use crate::metrics::Metrics;
 use crate::policy::{Change, Operation, Policy, Refusal};
 use crate::storage::{Check, Entry, KeyRange, MAX_TENANT, Mutation, Outcome, ScanOptions, Storage, StoreError};
 
+use authentication::Authentication;
 use import::Calls;
 pub(crate) use import::Panicked;
 
+mod authentication;
 mod import;
 
 /// Bytes of a guest's standard output and error that are kept for the log.
@@ -45,6 +47,7 @@ pub(crate) struct Imports {
 pub(crate) struct Instance {
     imports: Arc<Imports>,
     grant: Grant,
+    authentication: Authentication,
     /// The only tenant that it serves, once it has served one.
     tenant: Option<String>,
     calls: Calls,
@@ -67,18 +70,18 @@ struct Grant {
     principal: Option<Principal>,
 }
 
-/// The instance was called for another tenant than the one that it serves; a fresh one can take the request, of which nothing
-/// was done yet.
+/// The instance was called for another principal than it may or did serve: for another tenant than in its life so far, or for
+/// one whose grant was assumed and isn't what it was. A fresh instance can take the request, of which nothing was done yet but reading.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct OtherTenant;
+pub(crate) struct OtherPrincipal;
 
-impl std::fmt::Display for OtherTenant {
+impl std::fmt::Display for OtherPrincipal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the instance serves another tenant")
+        f.write_str("the instance serves another principal")
     }
 }
 
-impl std::error::Error for OtherTenant {}
+impl std::error::Error for OtherPrincipal {}
 
 /// An open store: what a guest's `store` handle stands for.
 #[expect(unreachable_pub, reason = "the generated bindings re-export it")]
@@ -90,6 +93,7 @@ pub struct StoreHandle {
 impl Instance {
     pub(crate) fn new(imports: Arc<Imports>, memory_bytes: usize) -> Self {
         Self {
+            authentication: Authentication::new(imports.authenticator.clone()),
             imports,
             grant: Grant::default(),
             tenant: None,
@@ -117,6 +121,11 @@ impl Instance {
             && self.memory.used <= memory_bytes
             && self.table.is_empty()
             && self.output.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// Waits until whom the request is granted to is no mere assumption: before it is answered.
+    pub(crate) fn confirmed(&self) -> impl Future<Output = wasmtime::Result<()>> + Send {
+        self.authentication.confirmed(&self.calls)
     }
 
     /// The import that has not answered yet.
@@ -218,7 +227,8 @@ impl wit_storage::HostStore for Instance {
             Ok(tenant) => tenant,
             Err(denied) => return Ok(Err(denied)),
         };
-        let values = self.calls.run("storage.get", || self.imports.storage.get(tenant, &keys)).await?;
+        let values =
+            self.authentication.reading(&self.calls, "storage.get", || self.imports.storage.get(tenant, &keys)).await?;
         Ok(values.map_err(|error| logged("storage.get", tenant, &error)))
     }
 
@@ -236,7 +246,11 @@ impl wit_storage::HostStore for Instance {
             return Ok(Err(wit_storage::StoreError::TooLarge));
         }
         let (range, options) = (range.into(), options.into());
-        match self.calls.run("storage.scan", || self.imports.storage.scan(tenant, &range, options)).await? {
+        match self
+            .authentication
+            .reading(&self.calls, "storage.scan", || self.imports.storage.scan(tenant, &range, options))
+            .await?
+        {
             Ok(entries) => Ok(Ok(entries_of(entries))),
             Err(error) => Ok(Err(logged("storage.scan", tenant, &error))),
         }
@@ -259,7 +273,11 @@ impl wit_storage::HostStore for Instance {
         }
         let ranges: Vec<KeyRange> = ranges.into_iter().map(KeyRange::from).collect();
         let options = options.into();
-        match self.calls.run("storage.read", || self.imports.storage.read(tenant, &keys, &ranges, options)).await? {
+        match self
+            .authentication
+            .reading(&self.calls, "storage.read", || self.imports.storage.read(tenant, &keys, &ranges, options))
+            .await?
+        {
             Ok(reading) => Ok(Ok(wit_storage::Reading {
                 values: reading.values,
                 entries: reading.entries.into_iter().map(entries_of).collect(),
@@ -278,7 +296,10 @@ impl wit_storage::HostStore for Instance {
             Err(denied) => return Ok(Err(denied)),
         };
         let range = range.into();
-        let counted = self.calls.run("storage.count", || self.imports.storage.count(tenant, &range)).await?;
+        let counted = self
+            .authentication
+            .reading(&self.calls, "storage.count", || self.imports.storage.count(tenant, &range))
+            .await?;
         Ok(counted.map_err(|error| logged("storage.count", tenant, &error)))
     }
 
@@ -292,6 +313,7 @@ impl wit_storage::HostStore for Instance {
             Ok(tenant) => tenant,
             Err(denied) => return Ok(Err(denied)),
         };
+        self.authentication.confirmed(&self.calls).await?;
         let checks = checks.into_iter().map(|check| Check { key: check.key, expected: check.expected }).collect();
         let mutations: Vec<Mutation> = mutations.into_iter().map(Mutation::from).collect();
         // Every change appends its record to the log, and nothing else appends.
@@ -340,8 +362,12 @@ impl wit_auth::Host for Instance {
             client_certificate_subject: credentials.client_certificate_subject,
             remote_address: credentials.remote_address,
         };
-        let authenticate = || self.imports.authenticator.authenticate(credentials);
-        let principal = match self.calls.run("authenticator.authenticate", authenticate).await? {
+        if let Some(principal) = self.authentication.assume(&credentials) {
+            self.grant.principal = Some(principal.clone());
+            return Ok(Ok(principal.into()));
+        }
+        let answer = self.authentication.ask(&self.calls, credentials.clone()).await?;
+        let principal = match answer {
             // The key space "" is the host's own, and no storage has to tell apart what is longer or has a NUL.
             Ok(principal) if !(1..=MAX_TENANT).contains(&principal.tenant.len()) || principal.tenant.contains('\0') => {
                 let Principal { tenant, subject, .. } = principal;
@@ -360,14 +386,18 @@ impl wit_auth::Host for Instance {
             None => self.tenant = Some(principal.tenant.clone()),
             Some(tenant) if *tenant == principal.tenant => {}
             // Its memory may hold what belongs to the tenant that it served before.
-            Some(_) => return Err(OtherTenant.into()),
+            Some(_) => return Err(OtherPrincipal.into()),
         }
         self.grant.principal = Some(principal.clone());
-        Ok(Ok(wit_auth::Principal {
-            tenant: principal.tenant,
-            subject: principal.subject,
-            permissions: principal.permissions.into(),
-        }))
+        self.authentication.granted(credentials, &principal);
+        Ok(Ok(principal.into()))
+    }
+}
+
+impl From<Principal> for wit_auth::Principal {
+    fn from(principal: Principal) -> Self {
+        let Principal { tenant, subject, permissions } = principal;
+        Self { tenant, subject, permissions: permissions.into() }
     }
 }
 

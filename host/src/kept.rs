@@ -3,7 +3,7 @@
 //! A fresh instance for each request costs more than a read does. What must not be lost with it is that no state of one
 //! tenant reaches another's request. So an instance serves one tenant in all its life: it is looked for by the client's
 //! credentials, which only guess the tenant, and where `authenticate` then grants another one, the call ends there and a
-//! fresh instance takes the request (`instance::OtherTenant`). Between two requests it holds no grant.
+//! fresh instance takes the request (`instance::OtherPrincipal`). Between two requests it holds no grant.
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};

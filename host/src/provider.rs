@@ -14,7 +14,7 @@ use crate::authenticator::{Authenticator, Principal, Reading};
 use crate::bindings::exports::scimwell::provider::handler;
 use crate::changes::{ChangeHandler, ChangeLog, Deliveries, Delivery, Outstanding};
 use crate::engine::{Engine, Runtime};
-use crate::instance::{Imports, Instance, OtherTenant, Panicked};
+use crate::instance::{Imports, Instance, OtherPrincipal, Panicked};
 use crate::kept::{Client, Kept, KeptInstances};
 use crate::metrics::Metrics;
 use crate::policy::Policy;
@@ -235,9 +235,13 @@ impl Provider {
         };
         if let Some(mut kept) = self.kept.take(client) {
             let component = &kept.component;
-            let call = async |store: &mut _| component.scimwell_provider_handler().call_handle(store, request).await;
+            let call = async |store: &mut Store<Instance>| {
+                let response = component.scimwell_provider_handler().call_handle(&mut *store, request).await?;
+                store.data().confirmed().await?;
+                Ok(response)
+            };
             let called = turn.call(&mut kept.store, call).await;
-            if !matches!(&called, Err(Failure::Trap { error, .. }) if error.is::<OtherTenant>()) {
+            if !matches!(&called, Err(Failure::Trap { error, .. }) if error.is::<OtherPrincipal>()) {
                 return self.ended(client, kept, called);
             }
         }

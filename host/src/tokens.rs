@@ -231,6 +231,10 @@ impl Authenticator for StoredTokens {
         }
         Ok(Principal { tenant: token.tenant, subject: token.id, permissions: token.permissions })
     }
+
+    fn is_remote(&self) -> bool {
+        self.storage.is_remote()
+    }
 }
 
 /// Accepts one token, for one tenant, with all permissions.
@@ -301,6 +305,10 @@ impl<A: Authenticator, B: Authenticator> Authenticator for Either<A, B> {
             Err(AuthError::Unauthenticated) => self.1.authenticate(credentials).await,
             decided => decided,
         }
+    }
+
+    fn is_remote(&self) -> bool {
+        self.0.is_remote() || self.1.is_remote()
     }
 }
 

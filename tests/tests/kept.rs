@@ -1,7 +1,7 @@
 //! Instances are kept for their tenant's next request, and nothing passes through one from a tenant to another.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use async_trait::async_trait;
 use scimwell::authenticator::{AuthError, Authenticator, Credentials, Permissions, Principal};
@@ -22,11 +22,43 @@ impl Authenticator for Believes {
     }
 }
 
+/// Knows one token, and answers from so far away that it is not waited for. Its answer comes only once storage was asked for
+/// something meanwhile, if it is to be asked together with it.
+#[derive(Default)]
+struct FarAway {
+    revoked: AtomicBool,
+    asked: AtomicU64,
+    /// Reads of storage that are to have begun before it answers.
+    answers_after: AtomicU64,
+    storage: Arc<Fails>,
+}
+
+#[async_trait]
+impl Authenticator for FarAway {
+    async fn authenticate(&self, credentials: Credentials) -> Result<Principal, AuthError> {
+        self.asked.fetch_add(1, Relaxed);
+        while self.storage.reads.load(Relaxed) < self.answers_after.load(Relaxed) {
+            tokio::task::yield_now().await;
+        }
+        if self.revoked.load(Relaxed) {
+            return Err(AuthError::Unauthenticated);
+        }
+        let tenant = credentials.remote_address.ok_or(AuthError::Unauthenticated)?;
+        Ok(Principal { tenant, subject: "subject".to_owned(), permissions: Permissions::ALL })
+    }
+
+    fn is_remote(&self) -> bool {
+        true
+    }
+}
+
 /// Fails while it is told to.
 #[derive(Default)]
 struct Fails {
     memory: Memory,
     now: AtomicBool,
+    reads: AtomicU64,
+    commits: AtomicU64,
 }
 
 impl Fails {
@@ -38,21 +70,25 @@ impl Fails {
 #[async_trait]
 impl scimwell::storage::Storage for Fails {
     async fn get(&self, tenant: &str, keys: &[Key]) -> Result<Vec<Option<Value>>, StoreError> {
+        self.reads.fetch_add(1, Relaxed);
         self.check()?;
         self.memory.get(tenant, keys).await
     }
 
     async fn scan(&self, tenant: &str, range: &KeyRange, options: ScanOptions) -> Result<Vec<Entry>, StoreError> {
+        self.reads.fetch_add(1, Relaxed);
         self.check()?;
         self.memory.scan(tenant, range, options).await
     }
 
     async fn count(&self, tenant: &str, range: &KeyRange) -> Result<u64, StoreError> {
+        self.reads.fetch_add(1, Relaxed);
         self.check()?;
         self.memory.count(tenant, range).await
     }
 
     async fn commit(&self, tenant: &str, checks: Vec<Check>, mutations: Vec<Mutation>) -> Result<Outcome, StoreError> {
+        self.commits.fetch_add(1, Relaxed);
         self.check()?;
         self.memory.commit(tenant, checks, mutations).await
     }
@@ -66,14 +102,17 @@ struct Served {
 
 impl Served {
     fn new(kept_instances: u32) -> Self {
+        Self::with(kept_instances, Arc::default(), Arc::new(Believes))
+    }
+
+    fn with(kept_instances: u32, storage: Arc<Fails>, authenticator: Arc<dyn Authenticator>) -> Self {
         let path = workspace().join("target/components/scimwell.wasm");
         let component = std::fs::read(&path)
             .unwrap_or_else(|error| panic!("{}: {error}: run `cargo xtask build` first", path.display()));
         let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
         let _inside = runtime.enter();
         let engine = Engine::new(&component, Config { kept_instances, ..Config::default() }).expect("it compiles");
-        let storage = Arc::new(Fails::default());
-        let provider = Provider::new(Arc::new(engine), storage.clone(), Arc::new(Believes), Arc::new(AllowAll));
+        let provider = Provider::new(Arc::new(engine), storage.clone(), authenticator, Arc::new(AllowAll));
         Self { runtime, storage, provider }
     }
 
@@ -162,5 +201,54 @@ fn one_that_needed_much_memory_is_not_kept() {
     let body = format!(r#"{{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"{long}"}}"#);
     assert_eq!(served.send("acme", "POST", "/Users", &body).status, 400);
     served.check("acme", "/Users", 200);
+    assert_eq!(served.instances(), 2);
+}
+
+const ANN: &str = r#"{"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "ann"}"#;
+
+/// A far authenticator is asked beside the first read, not before it; and nothing comes of a request before it has answered.
+#[test]
+fn a_far_authenticator_is_not_waited_for_and_has_the_last_word() {
+    let storage = Arc::new(Fails::default());
+    let far = Arc::new(FarAway { storage: storage.clone(), ..FarAway::default() });
+    let served = Served::with(4, storage.clone(), far.clone());
+    assert_eq!(served.send("acme", "POST", "/Users", ANN).status, 201);
+    assert_eq!(far.asked.load(Relaxed), 1, "once for a request");
+
+    // From here on it answers only after a read has begun: a host that waited for it would wait for ever.
+    for (method, target, body, status) in
+        [("GET", "/Users", "", 200), ("POST", "/Users", &ANN.replace("ann", "bob"), 201)]
+    {
+        far.answers_after.store(storage.reads.load(Relaxed) + 1, Relaxed);
+        assert_eq!(served.send("acme", method, target, body).status, status, "{method}");
+    }
+    assert_eq!(far.asked.load(Relaxed), 3, "still once for a request");
+    assert_eq!(served.instances(), 1);
+
+    far.revoked.store(true, Relaxed);
+    far.answers_after.store(0, Relaxed);
+    let commits = storage.commits.load(Relaxed);
+    for (method, target, body) in [("POST", "/Users", ANN), ("GET", "/Users", ""), ("GET", "/Nowhere", "")] {
+        assert_eq!(served.send("acme", method, target, body).status, 401, "{method} {target}");
+    }
+    assert_eq!(storage.commits.load(Relaxed), commits, "something was committed for who was not let in");
+
+    far.revoked.store(false, Relaxed);
+    assert_eq!(served.send("acme", "GET", "/Users?count=0", "").status, 200);
+}
+
+/// What is assumed are the same credentials' rights: others are asked for first.
+#[test]
+fn other_credentials_are_never_assumed() {
+    let storage = Arc::new(Fails::default());
+    let far = Arc::new(FarAway { storage: storage.clone(), ..FarAway::default() });
+    let served = Served::with(4, storage.clone(), far.clone());
+    assert_eq!(served.send("acme", "POST", "/Users", ANN).status, 201);
+    // The same client, as far as the host can tell from its headers, but of another tenant.
+    let reads = storage.reads.load(Relaxed);
+    let list = served.send("globex", "GET", "/Users", "");
+    assert_eq!(list.status, 200);
+    assert!(String::from_utf8_lossy(&list.body).contains(r#""totalResults":0"#));
+    assert!(storage.reads.load(Relaxed) > reads);
     assert_eq!(served.instances(), 2);
 }

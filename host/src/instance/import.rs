@@ -5,7 +5,7 @@ use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 /// An import panicked. The instance that called it is thrown away.
@@ -25,16 +25,20 @@ impl fmt::Display for Panicked {
 
 impl std::error::Error for Panicked {}
 
-/// The calls of one instance's imports.
+/// The calls of one instance's imports: one at a time, but for the authenticator, which may be asked beside another.
 #[derive(Default)]
 pub(super) struct Calls {
-    under_way: Mutex<Option<&'static str>>,
+    under_way: Mutex<Vec<&'static str>>,
 }
 
 impl Calls {
     /// The import that has not answered yet: where a request that takes too long has got to.
     pub(super) fn under_way(&self) -> Option<&'static str> {
-        *self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+        self.names().first().copied()
+    }
+
+    fn names(&self) -> MutexGuard<'_, Vec<&'static str>> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Calls an import. A panic in it ends the call of the component, rather than the connection that waits for an answer.
@@ -43,7 +47,7 @@ impl Calls {
         import: &'static str,
         call: impl FnOnce() -> F + Send,
     ) -> wasmtime::Result<F::Output> {
-        *self.under_way.lock().unwrap_or_else(PoisonError::into_inner) = Some(import);
+        self.names().push(import);
         let mut called = pin!(async move { call().await });
         let answer = std::future::poll_fn(|context| {
             // What panicked is not polled again; what it has left locked or half done is its own affair.
@@ -54,7 +58,7 @@ impl Calls {
             }
         });
         let answer = answer.await;
-        *self.under_way.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.names().retain(|name| *name != import);
         answer
     }
 }

@@ -118,7 +118,7 @@ async fn an_instance_serves_one_tenant_in_all_its_life() {
     assert!(authenticate(&mut instance, "acme").await);
     let store = open(&mut instance, "acme").await.unwrap();
     let error = wit_auth::Host::authenticate(&mut instance, credentials("other")).await.unwrap_err();
-    assert!(error.is::<OtherTenant>());
+    assert!(error.is::<OtherPrincipal>());
     assert!(instance.principal().is_none() && open(&mut instance, "other").await.is_none());
     assert!(!works(&mut instance, &store).await);
 }

@@ -3,6 +3,7 @@
 pub(crate) mod admin;
 mod error;
 mod front;
+mod lines;
 mod listen;
 mod options;
 mod start;

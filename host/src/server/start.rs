@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
-use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -17,7 +16,7 @@ use super::error::StartError;
 use super::front::Front;
 use super::options::{LogFormat, ServeOptions, StorageUrl};
 use super::welcome::{self, Token};
-use super::{listen, tls};
+use super::{lines, listen, tls};
 use crate::authenticator::{Authenticator, Permissions};
 use crate::policy::AllowAll;
 use crate::service::ScimService;
@@ -27,7 +26,7 @@ use crate::{CodeCache, Config, Engine, Provider, tenants, tokens};
 
 /// Serves until the process is told to end.
 pub fn serve(options: ServeOptions) -> Result<(), StartError> {
-    let (stderr, _written_at_the_end) = background(std::io::stderr());
+    let (stderr, _written_at_the_end) = lines::writing(std::io::stderr()).map_err(StartError::System)?;
     log(options.log_format, "info", stderr);
     tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(StartError::System)?.block_on(run(options))
 }
@@ -63,12 +62,6 @@ async fn run(options: ServeOptions) -> Result<(), StartError> {
 /// The log of a command that ends by itself: what went wrong, and nothing else unless asked for.
 pub(crate) fn start_log() {
     log(LogFormat::Text, "warn", std::io::stderr);
-}
-
-/// A writer that hands lines over to a thread, so that requests on different threads don't wait for each other's; none is lost
-/// for want of room. What was handed over is written when the guard is dropped.
-fn background(to: impl std::io::Write + Send + 'static) -> (NonBlocking, WorkerGuard) {
-    NonBlockingBuilder::default().lossy(false).thread_name("scimwell-log").finish(std::io::BufWriter::new(to))
 }
 
 fn log<W>(format: LogFormat, level: &str, to: W)

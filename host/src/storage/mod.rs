@@ -80,6 +80,10 @@ pub trait Storage: Send + Sync + 'static {
     fn snapshot(&self) -> Option<Result<backup::Snapshot, StoreError>> {
         None
     }
+    /// Whether a call is a trip over a network, so that calls had better be under way at once than one after the other.
+    fn is_remote(&self) -> bool {
+        false
+    }
 }
 
 /// Refuses a tenant name that a backend could not tell from another's; every call of a [`Storage`] starts with it.

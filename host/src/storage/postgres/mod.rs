@@ -119,6 +119,10 @@ impl Storage for Postgres {
         let bytes = check_sizes(&checks, &mutations)?;
         self.writer.commit(tenant, Commit { checks, mutations }, bytes).await
     }
+
+    fn is_remote(&self) -> bool {
+        true
+    }
 }
 
 /// How many entries, after how many.

@@ -231,29 +231,30 @@ impl Reader {
 
     /// The rows of two statements on one connection, the second sent without waiting for the first.
     async fn both(&self, first: Statement<'_>, second: Statement<'_>) -> Result<(Vec<Row>, Vec<Row>), StoreError> {
-        let client = connection(&self.pool).await?;
-        match pair(&client, first, second).await {
-            Ok(rows) => return Ok(rows),
-            Err(_) if client.is_closed() => {}
-            Err(error) => return Err(failed(&error)),
-        }
-        drop(Object::take(client));
-        let client = connection(&self.pool).await?;
-        pair(&client, first, second).await.map_err(|error| failed(&error))
+        self.one_or_both(first, Some(second)).await
     }
 
-    /// The rows of one statement. A connection that turns out to be closed, as all are after the database was restarted,
-    /// is replaced by another once: a read may be repeated.
+    /// The rows of one statement.
     pub(super) async fn rows(&self, statement: &str, parameters: Parameters<'_>) -> Result<Vec<Row>, StoreError> {
+        self.one_or_both((statement, parameters), None).await.map(|(rows, _)| rows)
+    }
+
+    /// A connection that turns out to be closed, as all are after the database was restarted, is replaced by another once: a
+    /// read may be repeated.
+    async fn one_or_both(
+        &self,
+        first: Statement<'_>,
+        second: Option<Statement<'_>>,
+    ) -> Result<(Vec<Row>, Vec<Row>), StoreError> {
         let client = connection(&self.pool).await?;
-        match query(&client, statement, parameters).await {
+        match query_together(&client, first, second).await {
             Ok(rows) => return Ok(rows),
             Err(_) if client.is_closed() => {}
             Err(error) => return Err(failed(&error)),
         }
         drop(Object::take(client));
         let client = connection(&self.pool).await?;
-        query(&client, statement, parameters).await.map_err(|error| failed(&error))
+        query_together(&client, first, second).await.map_err(|error| failed(&error))
     }
 }
 
@@ -263,8 +264,15 @@ fn by_key(rows: &[Row]) -> Result<BTreeMap<Key, Value>, StoreError> {
     rows.iter().map(entry).collect::<Result<_, Error>>().map_err(|error| failed(&error))
 }
 
-async fn pair(client: &Object, first: Statement<'_>, second: Statement<'_>) -> Result<(Vec<Row>, Vec<Row>), Error> {
-    tokio::try_join!(query(client, first.0, first.1), query(client, second.0, second.1))
+async fn query_together(
+    client: &Object,
+    first: Statement<'_>,
+    second: Option<Statement<'_>>,
+) -> Result<(Vec<Row>, Vec<Row>), Error> {
+    match second {
+        Some(second) => tokio::try_join!(query(client, first.0, first.1), query(client, second.0, second.1)),
+        None => Ok((query(client, first.0, first.1).await?, Vec::new())),
+    }
 }
 
 async fn query(client: &Object, statement: &str, parameters: Parameters<'_>) -> Result<Vec<Row>, Error> {

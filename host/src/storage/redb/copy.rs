@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 use redb::backends::FileBackend;
 use redb::{Database, Range, ReadableTable};
 
-use super::{
-    CACHE, FILE, KEYS, Keys, Redb, SEQUENCES, StoreError, View, create_directory, create_file, failed, sync_directory,
-};
+use super::open::{create_directory, create_file, sync_directory};
+use super::{CACHE, FILE, KEYS, Keys, Redb, SEQUENCES, StoreError, View, failed};
 use crate::storage::backup::{Record, Snapshot};
 
 /// What a database that was replaced is called.

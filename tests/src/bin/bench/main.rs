@@ -4,6 +4,7 @@
 // Rates and shares are approximate by nature.
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 
+mod disk;
 mod embedders;
 mod load;
 mod native;
@@ -121,6 +122,9 @@ fn measure(report: &mut Report, size: usize, rows: &[Row], time: Duration) -> Re
         let file = file?;
         std::fs::copy(file.path(), copy.path().join(file.file_name()))?;
     }
+    // What seeding has left for the kernel to write would be written while the first rows are measured.
+    disk::settle()?;
+    report.disk.push((size, disk::syncs(data.path())?));
     let server = Server::with_data(data.path());
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("--native").arg(copy.path());

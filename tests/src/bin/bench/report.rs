@@ -51,12 +51,14 @@ pub(crate) struct Report {
     pub(crate) generator: Vec<(usize, Measured)>,
     /// Memory.
     pub(crate) memory: Vec<Memory>,
+    /// What the disk took for a small write and its sync before the rows of a size, in order.
+    pub(crate) disk: Vec<(usize, Vec<Duration>)>,
 }
 
 impl Report {
     /// Nothing measured yet.
     pub(crate) fn new(extent: Extent) -> Self {
-        Self { extent, cells: Vec::new(), generator: Vec::new(), memory: Vec::new() }
+        Self { extent, cells: Vec::new(), generator: Vec::new(), memory: Vec::new(), disk: Vec::new() }
     }
 
     fn find(&self, way: Way, row: Row, size: usize, connections: usize) -> Option<&Measured> {
@@ -125,6 +127,15 @@ impl Report {
                 m.rate(),
                 time(m.percentile(0.5)),
                 cost(m.generator_cost()),
+            )?;
+        }
+        for (size, times) in &self.disk {
+            let at = |share: f64| times.get((times.len() as f64 * share) as usize).copied().unwrap_or_default();
+            let (p50, p99) = (time(at(0.5)), time(at(0.99)));
+            writeln!(
+                text,
+                "- The disk alone, {} users: 2 KiB written and synced in p50 {p50}, p99 {p99}.",
+                grouped(*size)
             )?;
         }
         for memory in &self.memory {
