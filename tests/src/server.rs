@@ -79,7 +79,7 @@ impl Server {
         // Reads on after the address, so that the server never blocks on a full pipe.
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                *heard.lock().unwrap_or_else(PoisonError::into_inner) += &format!("{line}\n");
+                heard.lock().unwrap_or_else(PoisonError::into_inner).extend([line.as_str(), "\n"]);
                 if let Some((_, url)) = line.split_once(words) {
                     let _ = sender.send(url.trim().to_owned());
                 }

@@ -37,6 +37,8 @@ usage: cargo xtask <command>
                            measure servers on one PostgreSQL database, if PostgreSQL is installed
   bench --spin            the same on Spin, by its stand-in where there is no `spin` command, beside an empty component
   bench --embedders       a GET inside an application, instance included: in Rust, Node and Python
+  bench --components FILES
+                           builds of the component against the first of them: size and speed
 
 build leaves target/release/scimwell and, in target/components, scimwell.wasm, scimwell-http.wasm, scimwell-spin.wasm,
 scimwell-on-spin.wasm, scimwell-wire.wasm, scimwell-over-wire.wasm, scimwell-storage-check.wasm and
