@@ -11,6 +11,7 @@ use xshell::cmd;
 use crate::build;
 use crate::shrink;
 use crate::suite::{install, scim2_cli};
+use crate::wire;
 use crate::workspace::{Workspace, say};
 
 /// What turns the component into JavaScript, and TypeScript too; and what makes it smaller.
@@ -44,7 +45,11 @@ pub(crate) fn packages(workspace: &Workspace, arguments: &[String]) -> Result<()
         match language {
             _ if !installs => {}
             Language::Node => node_application(workspace, &package)?,
-            Language::Python => python_application(workspace, &package)?,
+            Language::Python => {
+                python_application(workspace, &package)?;
+                // For the tests over the wire, whose storage is Python's.
+                wire::wasmtime(workspace)?;
+            }
         }
     }
     Ok(())
