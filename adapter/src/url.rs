@@ -1,4 +1,6 @@
-//! Where something is asked over HTTP.
+//! The URLs among the settings: where something is asked, and where clients reach the service.
+
+use crate::settings::Settings;
 
 /// A URL in the parts that wasi:http takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,21 +16,25 @@ pub struct Url {
 impl Url {
     /// The URL of a setting.
     pub fn configured(setting: &str) -> Result<Self, String> {
-        let wrong = || "a URL is expected, https://app.example.com/scim, without a password".to_owned();
-        let (scheme, rest) = setting.split_once("://").ok_or_else(wrong)?;
+        Self::of(setting)
+            .ok_or_else(|| "a URL is expected, https://app.example.com/scim, without a password".to_owned())
+    }
+
+    fn of(text: &str) -> Option<Self> {
+        let (scheme, rest) = text.split_once("://")?;
         let https = match scheme {
             "https" => true,
             "http" => false,
-            _ => return Err(wrong()),
+            _ => return None,
         };
         let rest = rest.split('#').next().unwrap_or_default();
         let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
         // What comes before an `@` would be a password in the clear: there are settings for tokens.
-        if authority.is_empty() || authority.contains('@') {
-            return Err(wrong());
+        if authority.is_empty() || authority.contains('@') || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return None;
         }
         let target = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-        Ok(Self { https, authority: authority.to_owned(), target })
+        Some(Self { https, authority: authority.to_owned(), target })
     }
 
     /// Scheme, host and port: all that a message says of a URL, and Spin's `allowed_outbound_hosts` take.
@@ -43,9 +49,46 @@ impl Url {
     }
 }
 
+/// The setting `base_url`, where there is one: what clients put before `/scim/v2` (wit/settings.wit). The component refuses
+/// to work with one that is wrong; `log` is where the operator is told why.
+pub fn base_url<S: Settings>(settings: &S, log: impl Fn(&str, &str)) -> Option<String> {
+    match settings.get("base_url") {
+        Ok(url) if url.is_empty() => None,
+        Ok(url) => {
+            if !is_base(&url) {
+                let why = format!(
+                    "{}: {url:?} is no URL that clients could put before /scim/v2; give it as https://scim.example.com, or leave \
+                     it empty to have it taken from each request",
+                    settings.called("base_url")
+                );
+                log("no request can be answered", &why);
+            }
+            Some(url)
+        }
+        Err(why) => {
+            log("the base URL is taken from the request", &why);
+            None
+        }
+    }
+}
+
+fn is_base(url: &str) -> bool {
+    Url::of(url).is_some() && !url.contains(['?', '#'])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn base_urls() {
+        for fine in ["https://a.example", "http://127.0.0.1:3000/", "https://a.example/@id/scim/v2"] {
+            assert!(is_base(fine), "{fine}");
+        }
+        for wrong in ["a.example", "https://", "https://a.example?q", "https://a.example/#f", "https://a.example/b c"] {
+            assert!(!is_base(wrong), "{wrong}");
+        }
+    }
 
     #[track_caller]
     fn check(setting: &str, expect: Option<(&str, &str)>) {

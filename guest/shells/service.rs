@@ -19,6 +19,7 @@ mod bindings {
 }
 
 use bindings::exports::wasi::http::incoming_handler::Guest;
+use bindings::scimwell::provider::settings;
 use bindings::wasi::http::types::{
     ErrorCode, Fields, IncomingRequest, Method, OutgoingBody, OutgoingResponse, ResponseOutparam, Scheme,
 };
@@ -32,7 +33,7 @@ struct Service;
 impl Guest for Service {
     fn handle(request: IncomingRequest, out: ResponseOutparam) {
         let response = match read(&request) {
-            Ok(request) => match service::split(request) {
+            Ok(request) => match service::split(request, settings::base_url().as_deref()) {
                 Ok(request) => component::handle(&request),
                 Err(response) => response,
             },

@@ -15,15 +15,21 @@ pub const MAX_BODY: usize = 16 * 1024 * 1024;
 /// `target` is the whole path and query and `base_url` the scheme and authority that the host saw; proxies' headers
 /// (`X-Forwarded-Proto`, `X-Forwarded-Host`) go before them. Hosts do not strip the prefix of a route, so everything up to
 /// `/scim/v2` belongs to the base. Elsewhere there is nothing: 404.
-pub fn split(mut request: Request) -> Result<Request, Response> {
+///
+/// `public` is what was configured to stand for all of that: the URL before `/t/acme/scim/v2`.
+pub fn split(mut request: Request, public: Option<&str>) -> Result<Request, Response> {
     let (path, query) = match request.target.split_once('?') {
         Some((path, query)) => (path, Some(query)),
         None => (request.target.as_str(), None),
     };
     let Some(at) = base_end(path) else { return Err(outside(path)) };
     let (prefix, rest) = path.split_at(at);
-    let base_url = format!("{}{prefix}", origin(&request));
     let tenant_hint = tenant(&prefix[..prefix.len() - BASE.len()]);
+    let base_url = match (public, &tenant_hint) {
+        (None, _) => format!("{}{prefix}", origin(&request)),
+        (Some(public), None) => format!("{}{BASE}", configured(public)?),
+        (Some(public), Some(tenant)) => format!("{}/t/{tenant}{BASE}", configured(public)?),
+    };
     let target = match query {
         Some(query) => format!("{rest}?{query}"),
         None => rest.to_owned(),
@@ -32,6 +38,21 @@ pub fn split(mut request: Request) -> Result<Request, Response> {
     request.tenant_hint = tenant_hint;
     request.target = target;
     Ok(request)
+}
+
+/// The configured public URL without what is added to it, or the answer as long as it is no URL that clients could use.
+fn configured(url: &str) -> Result<&str, Response> {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let (authority, _) = rest.map_or(("", ""), |rest| rest.split_once('/').unwrap_or((rest, "")));
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#');
+    if authority.is_empty() || authority.contains('@') || !url.bytes().all(is_plain) {
+        return Err(render::error(&ScimError::new(
+            ErrorKind::Internal,
+            "The server's base URL is configured wrongly. Its operator should give it as https://scim.example.com.",
+        )));
+    }
+    let url = url.trim_end_matches('/');
+    Ok(url.strip_suffix(BASE).unwrap_or(url))
 }
 
 /// 413 for a body over [`MAX_BODY`].
@@ -83,7 +104,7 @@ mod tests {
 
     fn check(target: &str, expect: Option<(&str, Option<&str>, &str)>) {
         let request = Request { target: target.into(), base_url: "http://h".into(), ..Request::default() };
-        let found = split(request).ok().map(|r| (r.base_url, r.tenant_hint, r.target));
+        let found = split(request, None).ok().map(|r| (r.base_url, r.tenant_hint, r.target));
         let expect = expect.map(|(base, tenant, target)| (base.into(), tenant.map(Into::into), target.into()));
         assert_eq!(found, expect, "{target}");
     }
@@ -105,6 +126,40 @@ mod tests {
             vec![Header::new("x-forwarded-proto", "https, http"), Header::new("x-forwarded-host", "p.example")];
         let request =
             Request { target: "/scim/v2/Users".into(), base_url: "http://h".into(), headers, ..Request::default() };
-        assert_eq!(split(request).map(|r| r.base_url), Ok("https://p.example/scim/v2".into()));
+        assert_eq!(split(request.clone(), None).map(|r| r.base_url), Ok("https://p.example/scim/v2".into()));
+        let configured = split(request, Some("https://q.example")).map(|r| r.base_url);
+        assert_eq!(configured, Ok("https://q.example/scim/v2".into()));
+    }
+
+    #[track_caller]
+    fn public(url: &str, target: &str, expect: Option<&str>) {
+        let request = Request { target: target.into(), base_url: "http://h".into(), ..Request::default() };
+        match (split(request, Some(url)), expect) {
+            (Ok(request), expect) => assert_eq!(Some(request.base_url.as_str()), expect, "{url}"),
+            (Err(response), expect) => assert_eq!((response.status, None), (500, expect), "{url}"),
+        }
+    }
+
+    #[test]
+    fn a_configured_base_url_stands_for_all_before_the_tenant() {
+        public("https://p.example", "/any/where/scim/v2/Users", Some("https://p.example/scim/v2"));
+        public("https://p.example/", "/t/acme/scim/v2/Users", Some("https://p.example/t/acme/scim/v2"));
+        public("http://p.example:81/id/", "/x/t/acme/scim/v2", Some("http://p.example:81/id/t/acme/scim/v2"));
+        public("https://p.example/id/scim/v2", "/t/acme/scim/v2", Some("https://p.example/id/t/acme/scim/v2"));
+        for wrong in [
+            "",
+            "p.example",
+            "//p.example",
+            "ftp://p.example",
+            "https://",
+            "https:///id",
+            "https://p.example?a",
+            "https://p.example/#a",
+            "https://u@p.example",
+            "https://p.example/a b",
+            "https://p.example\r\nA: b",
+        ] {
+            public(wrong, "/scim/v2/Users", None);
+        }
     }
 }

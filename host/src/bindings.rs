@@ -9,3 +9,13 @@ wasmtime::component::bindgen!({
     exports: { default: async },
     with: { "scimwell:provider/storage.store": crate::instance::StoreHandle },
 });
+
+/// What the world `service` imports besides.
+pub(crate) mod service {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        inline: "package scimwell:host; world service { import scimwell:provider/settings@0.1.0; }",
+        world: "scimwell:host/service",
+        imports: { default: async | trappable },
+    });
+}

@@ -16,6 +16,7 @@ use wasmtime_wasi_http::{
 
 use crate::authenticator::{AuthError, Authenticator, Credentials, Permissions, Principal};
 use crate::bindings::scimwell::provider::{authenticator as wit_auth, policy as wit_policy, storage as wit_storage};
+use crate::bindings::service::scimwell::provider::settings as wit_settings;
 use crate::changes::{Deliveries, Outstanding};
 use crate::metrics::Metrics;
 use crate::policy::{Change, Operation, Policy, Refusal};
@@ -56,6 +57,8 @@ pub(crate) struct Instance {
     wasi: Option<WasiCtx>,
     http: WasiHttpCtx,
     http_hooks: NoOutgoing,
+    /// What the service component makes URLs of.
+    pub(crate) base_url: Option<String>,
     output: Output,
     pub(crate) memory: MemoryCap,
     /// The last commit of a change that the application is to be told of.
@@ -102,6 +105,7 @@ impl Instance {
             wasi: None,
             http: WasiHttpCtx::new(),
             http_hooks: NoOutgoing,
+            base_url: None,
             output: Output::default(),
             memory: MemoryCap { limit: memory_bytes, used: 0, exceeded: false },
             outstanding: None,
@@ -157,6 +161,7 @@ pub(crate) fn add_to_linker(linker: &mut Linker<Instance>) -> wasmtime::Result<(
     wit_storage::add_to_linker::<_, HasSelf<_>>(linker, |instance| instance)?;
     wit_auth::add_to_linker::<_, HasSelf<_>>(linker, |instance| instance)?;
     wit_policy::add_to_linker::<_, HasSelf<_>>(linker, |instance| instance)?;
+    wit_settings::add_to_linker::<_, HasSelf<_>>(linker, |instance| instance)?;
     wasmtime_wasi_http::p2::add_to_linker_async(linker)?;
     // Rust's standard library imports these: hash maps the seed, and the rest though nothing uses it.
     random::insecure_seed::add_to_linker::<_, WasiRandom>(linker, Instance::random)?;
@@ -419,6 +424,12 @@ impl wit_policy::Host for Instance {
         };
         let reviewed = self.calls.run("policy.review", || self.imports.policy.review(change)).await?;
         Ok(reviewed.map_err(wit_policy::Refusal::from))
+    }
+}
+
+impl wit_settings::Host for Instance {
+    async fn base_url(&mut self) -> wasmtime::Result<Option<String>> {
+        Ok(self.base_url.clone())
     }
 }
 

@@ -24,6 +24,7 @@ pub struct ServiceComponent {
     runtime: Runtime,
     proxy: ProxyPre<Instance>,
     imports: Arc<Imports>,
+    base_url: Option<String>,
 }
 
 impl ServiceComponent {
@@ -46,7 +47,16 @@ impl ServiceComponent {
             runtime,
             proxy,
             imports: Arc::new(Imports { storage, authenticator, policy, metrics, deliveries: None }),
+            base_url: None,
         })
+    }
+
+    /// The same under this public URL, `https://scim.example.com`, whatever a request says of it; where it is no absolute
+    /// http or https URL, every request is answered 500.
+    #[must_use]
+    pub fn under(mut self, base_url: impl Into<String>) -> Self {
+        self.base_url = Some(base_url.into());
+        self
     }
 
     /// Answers one request. The body is whole on both sides: what is tested here is the component, not streaming.
@@ -67,6 +77,7 @@ impl ServiceComponent {
     async fn run(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, Failure> {
         let turn = self.runtime.turn().await?;
         let mut store = self.runtime.store(self.imports.clone());
+        store.data_mut().base_url.clone_from(&self.base_url);
         turn.call(&mut store, async |store| self.call(store, request).await).await
     }
 

@@ -1,4 +1,5 @@
-//! The storage contract: its types, and the cases that tell whether a storage keeps it.
+//! The storage contract: its types, the rules that every storage applies alike, and the cases that tell whether a storage
+//! keeps it.
 //!
 //! A storage is run through [`Case::ALL`] by way of [`Subject`]: natively by `scimwell::storage::contract`, and in any
 //! language by the component that `shells/` makes of this crate. The cases are written once, here.
@@ -20,10 +21,12 @@
 
 mod case;
 mod cases;
+mod rules;
 mod space;
 mod types;
 
 pub use case::{Case, conclude, prepare, run, take_part};
+pub use rules::{SEQUENCE, added, check_sizes, check_tenant};
 pub use space::{ALL, Ended, Space, Subject, Verdict, broken, same};
 pub use types::{
     Check, Entry, Key, KeyRange, MAX_COMMIT, MAX_KEY, MAX_TENANT, MAX_VALUE, Mutation, Outcome, Reading, ScanOptions,

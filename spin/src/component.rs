@@ -3,12 +3,12 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use scimwell_adapter::policy::Change;
-use scimwell_adapter::url::Url;
+use scimwell_adapter::url::{Url, base_url};
 use scimwell_adapter::{callout, grant, tokens};
+use scimwell_storage_check::{self as store, Outcome, StoreError};
 
-use crate::bindings::exports::scimwell::provider::{authenticator, policy, storage};
+use crate::bindings::exports::scimwell::provider::{authenticator, policy, settings, storage};
 use crate::settings::{Variables, variable};
-use crate::store::{self, Outcome, StoreError};
 use crate::{postgres, sqlite};
 
 /// Spin keeps a component's standard error in its log.
@@ -23,12 +23,12 @@ impl authenticator::Guest for Adapter {
         credentials: authenticator::Credentials,
     ) -> Result<authenticator::Principal, authenticator::AuthError> {
         grant::replace(None);
-        let configured = tokens::configured(&Variables).map_err(|why| {
+        let (authorization, hint) = (credentials.authorization.as_deref(), credentials.tenant_hint.as_deref());
+        let token = tokens::holder(&Variables, authorization, hint, now()).map_err(|why| {
             log("nobody can be let in", &why);
             authenticator::AuthError::Unavailable(why)
         })?;
-        let (authorization, hint) = (credentials.authorization.as_deref(), credentials.tenant_hint.as_deref());
-        let token = tokens::authenticate(&configured, authorization, hint, now()).map_err(|refusal| match refusal {
+        let token = token.map_err(|refusal| match refusal {
             tokens::Refusal::Unauthenticated => authenticator::AuthError::Unauthenticated,
             tokens::Refusal::Forbidden => authenticator::AuthError::Forbidden,
         })?;
@@ -37,7 +37,7 @@ impl authenticator::Guest for Adapter {
         let permissions = flag(token.permissions.read, authenticator::Permissions::READ)
             | flag(token.permissions.write, authenticator::Permissions::WRITE)
             | flag(token.permissions.admin, authenticator::Permissions::ADMIN);
-        Ok(authenticator::Principal { tenant: token.tenant.clone(), subject: token.subject.clone(), permissions })
+        Ok(authenticator::Principal { tenant: token.tenant, subject: token.subject, permissions })
     }
 }
 
@@ -70,6 +70,12 @@ impl policy::Guest for Adapter {
             scim_type: refusal.scim_type,
             detail: refusal.detail,
         })
+    }
+}
+
+impl settings::Guest for Adapter {
+    fn base_url() -> Option<String> {
+        base_url(&Variables, log)
     }
 }
 
@@ -128,6 +134,19 @@ impl Backend {
             Self::Postgres(url) => postgres::scan(url, tenant, range, options),
         }
     }
+
+    fn read(
+        &self,
+        tenant: &str,
+        keys: &[store::Key],
+        ranges: &[store::KeyRange],
+        options: store::ScanOptions,
+    ) -> Result<store::Reading, StoreError> {
+        match self {
+            Self::Sqlite => sqlite::read(tenant, keys, ranges, options),
+            Self::Postgres(url) => postgres::read(url, tenant, keys, ranges, options),
+        }
+    }
 }
 
 /// A tenant's store, for as long as its grant is the latest.
@@ -143,8 +162,9 @@ impl TenantStore {
             return Err(storage::StoreError::AccessDenied);
         }
         work(&self.tenant).map_err(|error| match error {
+            StoreError::AccessDenied => storage::StoreError::AccessDenied,
             StoreError::TooLarge => storage::StoreError::TooLarge,
-            StoreError::Unavailable(why) => {
+            StoreError::Unavailable(why) | StoreError::InUse(why) => {
                 log("storage is out of reach", &why);
                 storage::StoreError::Unavailable(why)
             }
@@ -176,15 +196,9 @@ impl storage::GuestStore for TenantStore {
         ranges: Vec<storage::KeyRange>,
         options: storage::ScanOptions,
     ) -> Result<storage::Reading, storage::StoreError> {
-        let options = options_of(options);
-        self.granted(|tenant| {
-            let values = self.backend.get(tenant, &keys)?;
-            let mut entries = Vec::with_capacity(ranges.len());
-            for range in ranges {
-                entries.push(entries_of(self.backend.scan(tenant, &range_of(range), options)?));
-            }
-            Ok(storage::Reading { values, entries })
-        })
+        let ranges: Vec<_> = ranges.into_iter().map(range_of).collect();
+        let reading = self.granted(|tenant| self.backend.read(tenant, &keys, &ranges, options_of(options)))?;
+        Ok(storage::Reading { values: reading.values, entries: reading.entries.into_iter().map(entries_of).collect() })
     }
 
     fn count(&self, range: storage::KeyRange) -> Result<u64, storage::StoreError> {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::store::{Check, Key, KeyRange, Mutation, StoreError, Value};
+use scimwell_storage_check::{Check, Key, KeyRange, Mutation, StoreError, Value, added};
 
 /// What is stored under the keys that a commit reads; absent keys are absent here too.
 pub type Stored = BTreeMap<Key, Value>;
@@ -73,8 +73,8 @@ impl Effect {
                         None if ranges.iter().any(|range| range.contains(key)) => None,
                         None => stored.get(key),
                     };
-                    let value = added(key, before, *by)?;
-                    keys.insert(key.clone(), Some(value));
+                    let value = added(key, before.map(Vec::as_slice), *by)?;
+                    keys.insert(key.clone(), Some(value.to_vec()));
                 }
                 Mutation::Append(prefix, value) => {
                     let next = last.unwrap_or(sequence) + 1;
@@ -92,21 +92,6 @@ impl Effect {
         }
         Ok(effect)
     }
-}
-
-/// What a counter holds after `by` is added to it.
-fn added(key: &[u8], before: Option<&Value>, by: i64) -> Result<Value, StoreError> {
-    let before = match before {
-        None => 0,
-        Some(bytes) => i64::from_le_bytes(bytes.as_slice().try_into().map_err(|_| {
-            let len = bytes.len();
-            StoreError::Other(format!(
-                "add to key \"{}\": its value is no counter of 8 bytes but has {len}",
-                key.escape_ascii()
-            ))
-        })?),
-    };
-    Ok(before.wrapping_add(by).to_le_bytes().to_vec())
 }
 
 #[cfg(test)]

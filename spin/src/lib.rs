@@ -6,18 +6,18 @@
 //! | `component` | the exports: conversion of types, the grant that lets into one tenant's store |
 //! | `sqlite` | storage on Spin's SQLite, the default |
 //! | `postgres`, [`payload`] | storage on PostgreSQL, and a commit as the function there takes it |
-//! | [`store`] | the types of a store and their limits |
+//! | [`select`] | reads as SQL, for both |
 //! | [`effect`] | a commit's mutations folded into what is left of each key, so that a commit is few statements |
 //! | `settings` | the Spin variables, read when they are needed |
 //!
-//! Tokens, the question to the application and the grant are `scimwell-adapter`'s.
+//! Tokens, URLs, the question to the application and the grant are `scimwell-adapter`'s.
 //!
-//! Architecture invariant: [`store`], [`effect`] and [`payload`] do no I/O and know neither Spin nor WIT; the others are
+//! Architecture invariant: [`effect`], [`payload`] and [`select`] do no I/O and know neither Spin nor WIT; the others are
 //! compiled for WebAssembly only.
 
 pub mod effect;
 pub mod payload;
-pub mod store;
+pub mod select;
 
 #[cfg(target_family = "wasm")]
 mod bindings;

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::store::{Check, Mutation};
+use scimwell_storage_check::{Check, Mutation};
 
 /// `{"checks": [[key, expected or null], …], "mutations": [[kind, key, …], …]}`, bytes as base64.
 pub fn of(checks: &[Check], mutations: &[Mutation]) -> String {
@@ -27,7 +27,7 @@ pub fn of(checks: &[Check], mutations: &[Mutation]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::KeyRange;
+    use scimwell_storage_check::KeyRange;
 
     #[test]
     fn everything_a_commit_may_hold() {

@@ -5,17 +5,15 @@
 //! read is one statement. A query without rows never returns there, so each has at least one: the last, of NULLs.
 
 use std::cell::RefCell;
-use std::fmt::Write as _;
 
+use scimwell_storage_check::{
+    Check, Entry, Key, KeyRange, Mutation, Outcome, Reading, ScanOptions, StoreError, Value, check_sizes,
+};
 use spin_sdk::pg4::{Connection, DbValue, ParameterValue as Sql, PgError, QueryError};
 
 use crate::payload;
-use crate::store::{Check, Entry, Key, KeyRange, Mutation, Outcome, ScanOptions, StoreError, Value, check_sizes};
+use crate::select::{KEYS_ONLY, Parameter, Question, Row, WITH_VALUES};
 
-/// Keys or entries with values in one statement. Spin refuses results over 128 MiB; a value has 1 MiB at most.
-const WITH_VALUES: usize = 100;
-/// Keys alone in one statement; a key has 1 KiB at most.
-const KEYS_ONLY: usize = 10_000;
 /// How often a statement that lost against others (SQLSTATE 40001, 40P01), or that found no tables, runs again.
 const ATTEMPTS: u32 = 8;
 
@@ -94,15 +92,7 @@ thread_local! {
 pub(crate) fn get(url: &str, tenant: &str, keys: &[Key]) -> Result<Vec<Option<Value>>, StoreError> {
     let mut values = Vec::with_capacity(keys.len());
     for keys in keys.chunks(WITH_VALUES) {
-        let mut statement = "SELECT key, value FROM scimwell_entries WHERE tenant = $1 AND key IN (".to_owned();
-        for at in 0..keys.len() {
-            let _ = write!(statement, "{}${}", if at == 0 { "" } else { ", " }, at + 2);
-        }
-        statement.push_str(") UNION ALL SELECT NULL, NULL");
-        let parameters: Vec<_> = std::iter::once(text(tenant)).chain(keys.iter().map(|key| blob(key))).collect();
-        let found: std::collections::BTreeMap<Key, Value> =
-            query(url, &statement, &parameters)?.into_iter().filter_map(entry).map(|e| (e.key, e.value)).collect();
-        values.extend(keys.iter().map(|key| found.get(key).cloned()));
+        values.extend(ask(url, &Question::values(tenant, keys))?.values);
     }
     Ok(values)
 }
@@ -116,22 +106,12 @@ pub(crate) fn scan(
 ) -> Result<Vec<Entry>, StoreError> {
     let page = if options.keys_only { KEYS_ONLY } else { WITH_VALUES };
     let limit = usize::try_from(options.limit).unwrap_or(usize::MAX);
-    let columns = if options.keys_only { "key, NULL::bytea" } else { "key, value" };
-    let order = if options.reverse { "DESC" } else { "ASC" };
-    let statement = format!(
-        "(SELECT {columns} FROM scimwell_entries WHERE tenant = $1 AND key >= $2 AND key < $3 \
-         ORDER BY key {order} LIMIT $4 OFFSET $5) UNION ALL SELECT NULL, NULL"
-    );
-    let number = |n: u64| Sql::Int64(i64::try_from(n).unwrap_or(i64::MAX));
     let mut entries: Vec<Entry> = Vec::new();
     let mut rest = range.clone();
     while entries.len() < limit && !rest.is_empty() {
         let wanted = page.min(limit - entries.len());
-        let parameters =
-            [text(tenant), blob(&rest.start), blob(&rest.end), number(wanted as u64), number(options.skip)];
-        let mut found: Vec<Entry> = query(url, &statement, &parameters)?.into_iter().filter_map(entry).collect();
-        // A UNION promises no order.
-        found.sort_unstable_by(|a, b| if options.reverse { b.key.cmp(&a.key) } else { a.key.cmp(&b.key) });
+        options.limit = u32::try_from(wanted).unwrap_or(u32::MAX);
+        let found = ask(url, &Question::entries(tenant, &rest, options))?.entries.pop().unwrap_or_default();
         let full = found.len() == wanted;
         entries.extend(found);
         match entries.last() {
@@ -143,6 +123,23 @@ pub(crate) fn scan(
         options.skip = 0;
     }
     Ok(entries)
+}
+
+/// `get` and `scan` in one statement, where one can answer it.
+pub(crate) fn read(
+    url: &str,
+    tenant: &str,
+    keys: &[Key],
+    ranges: &[KeyRange],
+    options: ScanOptions,
+) -> Result<Reading, StoreError> {
+    let asked = Question { tenant, keys, ranges, options };
+    if asked.fits() {
+        return ask(url, &asked);
+    }
+    let values = get(url, tenant, keys)?;
+    let entries = ranges.iter().map(|range| scan(url, tenant, range, options)).collect::<Result<_, _>>()?;
+    Ok(Reading { values, entries })
 }
 
 /// How many keys a range holds.
@@ -175,13 +172,34 @@ fn blob(bytes: &[u8]) -> Sql {
     Sql::Binary(bytes.to_vec())
 }
 
-/// A row of a key and, where it was asked for, a value; nothing where it is the row of NULLs.
-fn entry(row: Vec<DbValue>) -> Option<Entry> {
-    let mut values = row.into_iter().map(|value| match value {
-        DbValue::Binary(bytes) => Some(bytes),
+/// The answer of one statement.
+fn ask(url: &str, asked: &Question<'_>) -> Result<Reading, StoreError> {
+    if asked.keys.is_empty() && asked.ranges.is_empty() {
+        return Ok(Reading::default());
+    }
+    let parameters: Vec<Sql> = asked
+        .parameters()
+        .into_iter()
+        .map(|parameter| match parameter {
+            Parameter::Text(value) => text(value),
+            Parameter::Bytes(value) => blob(value),
+            Parameter::Number(value) => Sql::Int64(value),
+        })
+        .collect();
+    let statement = format!("{} UNION ALL SELECT NULL, NULL, NULL", asked.statement('$'));
+    Ok(asked.answer(query(url, &statement, &parameters)?.into_iter().filter_map(row)))
+}
+
+/// Nothing for the row of NULLs.
+fn row(row: Vec<DbValue>) -> Option<Row> {
+    let mut values = row.into_iter();
+    let Some(DbValue::Int64(part)) = values.next() else { return None };
+    let mut bytes = || match values.next() {
+        Some(DbValue::Binary(bytes)) => Some(bytes),
         _ => None,
-    });
-    Some(Entry { key: values.next()??, value: values.next().flatten().unwrap_or_default() })
+    };
+    let entry = Entry { key: bytes()?, value: bytes().unwrap_or_default() };
+    Some(Row { part: usize::try_from(part).ok()?, entry })
 }
 
 /// The rows of one statement, which is a transaction of its own.
@@ -225,13 +243,19 @@ fn code(error: &PgError) -> Option<&str> {
 }
 
 fn store_error(url: &str, error: PgError) -> StoreError {
-    // The URL holds a password.
-    let told = |why: &str| format!("PostgreSQL: {}", why.replace(url, "the URL of the variable `postgres_url`"));
+    // The URL holds a password. What Spin says goes on with causes and, where it was told to, a backtrace.
+    let told = |why: &str| {
+        let first = why.lines().next().unwrap_or_default();
+        format!("PostgreSQL: {}", first.replace(url, "the URL of the variable `postgres_url`"))
+    };
     match error {
-        PgError::ConnectionFailed(why) => StoreError::Unavailable(format!(
-            "{}; does `allowed_outbound_hosts` name postgres://HOST:PORT of `postgres_url`?",
+        PgError::ConnectionFailed(why) if why.contains("not permitted") => StoreError::Unavailable(format!(
+            "{}; name it in the component's `allowed_outbound_hosts`, and let the dependency inherit that",
             told(&why)
         )),
+        PgError::ConnectionFailed(why) => {
+            StoreError::Unavailable(format!("{}; does the variable `postgres_url` lead there?", told(&why)))
+        }
         PgError::QueryFailed(QueryError::Text(why)) => StoreError::Unavailable(told(&why)),
         // 08: connection; 53: no resources left; 57: an operator intervened.
         PgError::QueryFailed(QueryError::DbError(error)) => {

@@ -20,6 +20,8 @@ pub(crate) struct Variables;
 
 impl Settings for Variables {
     const SUBJECT: &'static str = "spin-variable";
+    const REMEDY: &'static str =
+        "if that is done, the component's table `variables` lacks it, or the dependency does not inherit `variables`";
 
     fn get(&self, name: &str) -> Result<String, String> {
         variable(name)

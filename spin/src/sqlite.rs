@@ -7,18 +7,17 @@
 use std::cell::RefCell;
 use std::fmt::Write as _;
 
+use scimwell_storage_check::{
+    Check, Entry, Key, KeyRange, Mutation, Outcome, Reading, ScanOptions, StoreError, Value, check_sizes,
+};
 use spin_sdk::sqlite3::{Connection, Error, RowResult, Value as Sql};
 
 use crate::effect::{Effect, Reads, Stored, holds};
-use crate::store::{Check, Entry, Key, KeyRange, Mutation, Outcome, ScanOptions, StoreError, Value, check_sizes};
+use crate::select::{KEYS_ONLY, Parameter, Question, Row, WITH_VALUES};
 
 /// The database's label in the manifest.
 const DATABASE: &str = "default";
 
-/// Keys or entries with values in one statement. Spin refuses results over 128 MiB; a value has 1 MiB at most.
-const WITH_VALUES: usize = 100;
-/// Keys alone in one statement; a key has 1 KiB at most.
-const KEYS_ONLY: usize = 10_000;
 /// Rows of one INSERT and keys of one DELETE. SQLite takes 32,766 parameters.
 const WRITTEN_AT_ONCE: usize = 500;
 
@@ -45,17 +44,14 @@ struct Failed(Error);
 
 /// The values of `keys`, in that order, from one snapshot.
 pub(crate) fn get(tenant: &str, keys: &[Key]) -> Result<Vec<Option<Value>>, StoreError> {
-    if keys.is_empty() {
-        return Ok(Vec::new());
+    let asked = Question::values(tenant, keys);
+    if asked.fits() {
+        return Ok(connected(|db| ask(db, &asked))?.values);
     }
-    let stored = connected(|db| match keys.len() <= WITH_VALUES {
-        true => select(db, tenant, keys.iter()),
-        false => snapshot(db, |db| select(db, tenant, keys.iter())),
-    })?;
-    Ok(keys.iter().map(|key| stored.get(key).cloned()).collect())
+    connected(|db| snapshot(db, |db| select(db, tenant, keys)))
 }
 
-/// The entries of a range.
+/// The entries of a range, from one snapshot.
 pub(crate) fn scan(tenant: &str, range: &KeyRange, options: ScanOptions) -> Result<Vec<Entry>, StoreError> {
     if range.is_empty() || options.limit == 0 {
         return Ok(Vec::new());
@@ -71,7 +67,7 @@ pub(crate) fn scan(tenant: &str, range: &KeyRange, options: ScanOptions) -> Resu
         snapshot(db, |db| {
             let mut entries = scan_page(db, tenant, range, options, page)?;
             let mut rest = range.clone();
-            let mut options = ScanOptions { skip: 0, ..options };
+            let options = ScanOptions { skip: 0, ..options };
             let mut full = entries.len() == page;
             while let Some(last) = entries.last().filter(|_| full && entries.len() < limit) {
                 match options.reverse {
@@ -79,7 +75,6 @@ pub(crate) fn scan(tenant: &str, range: &KeyRange, options: ScanOptions) -> Resu
                     // The smallest key greater than the last one.
                     false => rest.start = [last.key.as_slice(), &[0]].concat(),
                 }
-                options.limit = u32::try_from(limit - entries.len()).unwrap_or(u32::MAX);
                 let wanted = page.min(limit - entries.len());
                 let next = scan_page(db, tenant, &rest, options, wanted)?;
                 full = next.len() == wanted;
@@ -88,6 +83,22 @@ pub(crate) fn scan(tenant: &str, range: &KeyRange, options: ScanOptions) -> Resu
             Ok(entries)
         })
     })
+}
+
+/// `get` and `scan` in one statement, where one can answer it.
+pub(crate) fn read(
+    tenant: &str,
+    keys: &[Key],
+    ranges: &[KeyRange],
+    options: ScanOptions,
+) -> Result<Reading, StoreError> {
+    let asked = Question { tenant, keys, ranges, options };
+    if asked.fits() {
+        return connected(|db| ask(db, &asked));
+    }
+    let values = get(tenant, keys)?;
+    let entries = ranges.iter().map(|range| scan(tenant, range, options)).collect::<Result<_, _>>()?;
+    Ok(Reading { values, entries })
 }
 
 /// How many keys a range holds.
@@ -109,15 +120,18 @@ pub(crate) fn count(tenant: &str, range: &KeyRange) -> Result<u64, StoreError> {
 pub(crate) fn commit(tenant: &str, checks: &[Check], mutations: &[Mutation]) -> Result<Outcome, StoreError> {
     check_sizes(checks, mutations)?;
     let reads = Reads::of(checks, mutations);
-    if mutations.is_empty() && reads.keys.len() <= WITH_VALUES {
-        // One statement sees one snapshot: nothing to lock.
-        let stored = connected(|db| select(db, tenant, reads.keys.iter()))?;
+    let keys: Vec<Key> = reads.keys.into_iter().collect();
+    let stored = |values: Vec<Option<Value>>| -> Stored {
+        keys.iter().zip(values).filter_map(|(key, value)| Some((key.clone(), value?))).collect()
+    };
+    if mutations.is_empty() {
+        let stored = stored(get(tenant, &keys)?);
         return Ok(if holds(checks, &stored) { Outcome::Committed } else { Outcome::Conflict });
     }
     let mut failure = None;
     let outcome = connected(|db| {
         run(db, "BEGIN IMMEDIATE")?;
-        let stored = select(db, tenant, reads.keys.iter())?;
+        let stored = stored(select(db, tenant, &keys)?);
         if !holds(checks, &stored) {
             run(db, "ROLLBACK")?;
             return Ok(Outcome::Conflict);
@@ -179,17 +193,30 @@ fn write(db: &Connection, tenant: &str, effect: Effect) -> Result<(), Failed> {
     Ok(())
 }
 
-/// What is stored under these keys.
-fn select<'k>(db: &Connection, tenant: &str, keys: impl Iterator<Item = &'k Key>) -> Result<Stored, Failed> {
-    let keys: Vec<&Key> = keys.collect();
-    let mut stored = Stored::new();
-    for keys in keys.chunks(WITH_VALUES) {
-        let places = places(2, keys.len());
-        let statement = format!("SELECT key, value FROM scimwell_entries WHERE tenant = ?1 AND key IN ({places})");
-        let rows = query(db, &statement, &parameters(tenant, keys.iter().map(|key| blob(key))))?;
-        stored.extend(rows.into_iter().map(entry).map(|entry| (entry.key, entry.value)));
+/// The answer of one statement.
+fn ask(db: &Connection, asked: &Question<'_>) -> Result<Reading, Failed> {
+    if asked.keys.is_empty() && asked.ranges.is_empty() {
+        return Ok(Reading::default());
     }
-    Ok(stored)
+    let parameters: Vec<Sql> = asked
+        .parameters()
+        .into_iter()
+        .map(|parameter| match parameter {
+            Parameter::Text(value) => text(value),
+            Parameter::Bytes(value) => blob(value),
+            Parameter::Number(value) => Sql::Integer(value),
+        })
+        .collect();
+    Ok(asked.answer(query(db, &asked.statement('?'), &parameters)?.into_iter().map(row)))
+}
+
+/// The values of any number of keys.
+fn select(db: &Connection, tenant: &str, keys: &[Key]) -> Result<Vec<Option<Value>>, Failed> {
+    let mut values = Vec::with_capacity(keys.len());
+    for keys in keys.chunks(WITH_VALUES) {
+        values.extend(ask(db, &Question::values(tenant, keys))?.values);
+    }
+    Ok(values)
 }
 
 fn scan_page(
@@ -199,27 +226,23 @@ fn scan_page(
     options: ScanOptions,
     limit: usize,
 ) -> Result<Vec<Entry>, Failed> {
-    let columns = if options.keys_only { "key" } else { "key, value" };
-    let order = if options.reverse { "DESC" } else { "ASC" };
-    let statement = format!(
-        "SELECT {columns} FROM scimwell_entries WHERE tenant = ?1 AND key >= ?2 AND key < ?3 \
-         ORDER BY key {order} LIMIT ?4 OFFSET ?5"
-    );
-    let number = |n: u64| Sql::Integer(i64::try_from(n).unwrap_or(i64::MAX));
-    let (limit, skip) = (number(limit as u64), number(options.skip));
-    let rows = query(db, &statement, &[text(tenant), blob(&range.start), blob(&range.end), limit, skip])?;
-    Ok(rows.into_iter().map(entry).collect())
+    let options = ScanOptions { limit: u32::try_from(limit).unwrap_or(u32::MAX), ..options };
+    Ok(ask(db, &Question::entries(tenant, range, options))?.entries.pop().unwrap_or_default())
 }
 
-/// A row of a key and, where it was asked for, a value.
-fn entry(row: RowResult) -> Entry {
-    let mut values = row.values.into_iter().map(|value| match value {
-        Sql::Blob(bytes) => bytes,
+fn row(row: RowResult) -> Row {
+    let mut values = row.values.into_iter();
+    let part = match values.next() {
+        Some(Sql::Integer(part)) => usize::try_from(part).unwrap_or_default(),
+        _ => 0,
+    };
+    let mut bytes = || match values.next() {
+        Some(Sql::Blob(bytes)) => bytes,
         // The columns hold BLOBs only; another hand may have written there.
-        Sql::Text(text) => text.into_bytes(),
-        Sql::Integer(_) | Sql::Real(_) | Sql::Null => Vec::new(),
-    });
-    Entry { key: values.next().unwrap_or_default(), value: values.next().unwrap_or_default() }
+        Some(Sql::Text(text)) => text.into_bytes(),
+        Some(Sql::Integer(_) | Sql::Real(_) | Sql::Null) | None => Vec::new(),
+    };
+    Row { part, entry: Entry { key: bytes(), value: bytes() } }
 }
 
 /// `?first, …`: so many places for parameters.

@@ -379,18 +379,21 @@ fn the_service_component_fails_as_well() {
     let Served { runtime, application, log, _logging, .. } = served();
     let brought = || Arc::new(Brought(application.clone()));
     let bytes = component("scimwell-http.wasm");
-    let service = ServiceComponent::new(&bytes, config(), brought(), brought(), brought()).expect("it compiles");
-    let send = || {
+    let mut service = ServiceComponent::new(&bytes, config(), brought(), brought(), brought()).expect("it compiles");
+    let send = |service: &ServiceComponent| {
         let request = http::Request::get("http://example.com/scim/v2/Users").body(Bytes::new()).expect("a request");
         runtime.block_on(service.handle(request))
     };
     for (does, status, words) in [(Does::Panics, 500, "a bug of the application"), (Does::Hangs, 503, "took too long")]
     {
         application.set(Some(("storage.scan", does)));
-        assert_eq!(send().status(), status);
+        assert_eq!(send(&service).status(), status);
         let log = log.take();
         assert!(log.lines().any(|line| line.contains("storage.scan") && line.contains(words)), "{log}");
     }
     application.set(None);
-    assert_eq!(send().status(), 200);
+    for (url, status) in [("example.com", 500), ("https://example.com/?id", 500), ("https://example.com/id", 200)] {
+        service = service.under(url);
+        assert_eq!(send(&service).status(), status, "{url}");
+    }
 }

@@ -15,10 +15,11 @@ const PROVIDER: &[&str] = &[
     "wasi:random/random@0.2.6",
 ];
 
-/// World `service`: the same, and what wasi:http needs.
+/// World `service`: the same, the public URL, and what wasi:http needs.
 const SERVICE: &[&str] = &[
     "scimwell:provider/authenticator@0.1.0",
     "scimwell:provider/policy@0.1.0",
+    "scimwell:provider/settings@0.1.0",
     "scimwell:provider/storage@0.1.0",
     "wasi:clocks/monotonic-clock@0.2.12",
     "wasi:clocks/wall-clock@0.2.6",
@@ -76,6 +77,14 @@ const WIRE: &[&str] = &[
     "wasi:random/insecure-seed@0.2.6",
 ];
 
+/// What adapters export: all that the component asks for.
+const ADAPTER: &[&str] = &[
+    "scimwell:provider/authenticator@0.1.0",
+    "scimwell:provider/policy@0.1.0",
+    "scimwell:provider/settings@0.1.0",
+    "scimwell:provider/storage@0.1.0",
+];
+
 #[test]
 fn provider() {
     check("scimwell.wasm", PROVIDER, &["scimwell:provider/handler@0.1.0"]);
@@ -88,16 +97,12 @@ fn service() {
 
 #[test]
 fn spin_adapter() {
-    let exports =
-        ["scimwell:provider/authenticator@0.1.0", "scimwell:provider/policy@0.1.0", "scimwell:provider/storage@0.1.0"];
-    check("scimwell-spin.wasm", SPIN, &exports);
+    check("scimwell-spin.wasm", SPIN, ADAPTER);
 }
 
 #[test]
 fn wire_adapter() {
-    let exports =
-        ["scimwell:provider/authenticator@0.1.0", "scimwell:provider/policy@0.1.0", "scimwell:provider/storage@0.1.0"];
-    check("scimwell-wire.wasm", WIRE, &exports);
+    check("scimwell-wire.wasm", WIRE, ADAPTER);
 }
 
 /// The storage check wants a store and its grant from an embedder, and nothing of WASI.

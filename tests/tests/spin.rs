@@ -112,6 +112,21 @@ fn tenants_tokens_and_base_paths() {
     routes(&stand_in());
 }
 
+#[test]
+fn configured_base_url() {
+    base_url(&stand_in());
+}
+
+#[test]
+fn users_in_postgresql() {
+    in_postgresql(&stand_in());
+}
+
+#[test]
+fn the_application_is_asked() {
+    asks(&stand_in());
+}
+
 /// The same over `spin up`, with both manifests. Without Spin the report says so, and `cargo xtask test` shows it.
 #[test]
 fn spin_up() {
@@ -124,12 +139,23 @@ fn spin_up() {
                 restart(&way);
                 racing_creations(&way);
                 routes(&way);
+                base_url(&way);
+                in_postgresql(&way);
+                asks(&way);
             }
             format!("{version}: as the stand-in, with both manifests")
         }
     };
     println!("{report}");
     std::fs::write(workspace().join("target/spin.txt"), report + "\n").expect("the report can be written");
+}
+
+/// Data of this way alone: all ways run at once.
+fn data_of(way: &Way, name: &str) -> DataDirectory {
+    match way {
+        Way::StandIn(_) => DataDirectory::new(name),
+        Way::Spin(manifest) => DataDirectory::new(&format!("{name}-{}", manifest.replace(['/', '.'], "-"))),
+    }
 }
 
 /// What identity providers send, each scenario in a tenant of its own.
@@ -139,7 +165,7 @@ fn scenarios(way: &Way) {
     let ids: Vec<&str> = scenarios.iter().map(|s| s["id"].as_str().expect("a scenario has an id")).collect();
     let token = |id: &str| format!("token-of-{id}");
     let tokens: Vec<Value> = ids.iter().map(|id| json!({"tenant": id, "token": token(id)})).collect();
-    let directory = DataDirectory::new("spin-scenarios");
+    let directory = data_of(way, "spin-scenarios");
     let up = way.start(directory.path(), &[("tokens", json!(tokens).to_string())]);
     let mut failed = String::new();
     for (scenario, id) in scenarios.iter().zip(&ids) {
@@ -158,7 +184,7 @@ fn scenarios(way: &Way) {
 
 /// What was answered 201 is there after kill -9 and a new start.
 fn restart(way: &Way) {
-    let directory = DataDirectory::new("spin-restart");
+    let directory = data_of(way, "spin-restart");
     let variables = [("token", "T".to_owned())];
     let up = way.start(directory.path(), &variables);
     let mut client = up.client();
@@ -180,7 +206,7 @@ fn restart(way: &Way) {
 
 /// Exactly one of those who create the same user is answered 201, also on a database that nobody has prepared.
 fn racing_creations(way: &Way) {
-    let directory = DataDirectory::new("spin-race");
+    let directory = data_of(way, "spin-race");
     let up = way.start(directory.path(), &[("token", "T".to_owned())]);
     for round in 0..3 {
         let clients = (0..RACERS).map(|_| up.client()).collect();
@@ -193,7 +219,7 @@ fn racing_creations(way: &Way) {
 }
 
 fn routes(way: &Way) {
-    let directory = DataDirectory::new("spin-routes");
+    let directory = data_of(way, "spin-routes");
     // The SHA-256 of `B`.
     let hash = "sha256:df7e70e5021544f4834bbee64a9e3789febc4be81470df629cad6ddb03320a5c";
     let tokens = json!([{"tenant": "acme", "token": hash, "label": "Okta"},
@@ -245,6 +271,74 @@ fn routes(way: &Way) {
 
     let swept = client.send(&Request::new("POST", "/scim/v2/admin/maintenance").bearer("T"));
     assert_eq!(swept.expect("the server answers").json(), json!({"steps": 0, "done": true}));
+}
+
+/// What is configured goes before what a request says.
+fn base_url(way: &Way) {
+    let directory = data_of(way, "spin-base-url");
+    let variables = [("token", "T".to_owned()), ("base_url", "https://scim.example.com/identity/".to_owned())];
+    let up = way.start(directory.path(), &variables);
+    let mut client = up.client();
+    let mut location = |request: Request| {
+        let answer = client.send(&request.header("X-Forwarded-Host", "elsewhere.example")).expect("the server answers");
+        (answer.json()["meta"]["location"].as_str().unwrap_or_default().to_owned(), answer)
+    };
+    let (in_body, created) = location(post("ann"));
+    assert_eq!(created.header("location"), Some(in_body.as_str()), "{created}");
+    assert!(in_body.starts_with("https://scim.example.com/identity/scim/v2/Users/"), "{in_body}");
+    let (of_type, _) = location(get("/any/where/t/default/scim/v2/ResourceTypes/User"));
+    assert_eq!(of_type, "https://scim.example.com/identity/t/default/scim/v2/ResourceTypes/User");
+}
+
+/// On PostgreSQL instead of SQLite: nothing prepared, several who create one user, reads of all kinds, a restart.
+fn in_postgresql(way: &Way) {
+    let server = PostgresServer::shared();
+    let url = server.database();
+    let (_, host) = url.split_once('@').expect("the URL has a user");
+    let (host, _) = host.split_once('/').expect("the URL has a database");
+    let allowed = format!("postgres://{host}");
+    let directory = data_of(way, "spin-postgresql");
+    let variables = [("token", "T".to_owned()), ("storage", "postgres".to_owned()), ("postgres_url", url.clone())];
+    let start = || way.start_allowing(&[allowed.as_str()], directory.path(), &variables);
+    let up = start();
+    for round in 0..2 {
+        let clients = (0..RACERS).map(|_| up.client()).collect();
+        one_was_created(&race(clients, |_| post(&format!("racer{round}"))));
+    }
+    drop(up);
+    let up = start();
+    let mut client = up.client();
+    let mut send = |request: Request| client.send(&request).expect("the server answers");
+    let user = send(post("ann")).json();
+    let id = user["id"].as_str().expect("a user has an id");
+    let group = json!({"displayName": "Staff", "members": [{"value": id}]});
+    assert_eq!(send(Request::new("POST", "/scim/v2/Groups").bearer("T").json(&group)).status, 201);
+    let read = send(get(&format!("/scim/v2/Users/{id}"))).json();
+    assert_eq!(read["groups"][0]["display"], "Staff", "{read}");
+    let listed = send(get("/scim/v2/Users?sortBy=userName&sortOrder=descending&count=2")).json();
+    assert_eq!(listed["totalResults"], 3, "{listed}");
+    assert_eq!(listed["Resources"][0]["userName"], "racer1", "{listed}");
+    assert_eq!(send(get("/scim/v2/Users/0000")).status, 404);
+    assert_eq!(send(Request::new("DELETE", format!("/scim/v2/Users/{id}")).bearer("T")).status, 204);
+    assert_eq!(send(get("/scim/v2/Users?count=0")).json()["totalResults"], 2);
+}
+
+/// The application has its say over HTTP, and what it says reaches the client.
+fn asks(way: &Way) {
+    let (refuses, asked) = application_answering("403 Forbidden", r#"{"detail": "No seats left: buy more."}"#);
+    let directory = data_of(way, "spin-asks");
+    let variables = [("token", "T".to_owned()), ("policy_url", format!("{refuses}/scim"))];
+    let up = way.start_allowing(&[refuses.as_str()], directory.path(), &variables);
+    let refused = up.client().send(&post("ann")).expect("the server answers");
+    assert_eq!((refused.status, &refused.json()["detail"]), (403, &json!("No seats left: buy more.")));
+    assert!(asked.recv().expect("the application was asked").contains(r#""userName":"ann""#));
+    drop(up);
+
+    // Without being allowed to ask, nothing is changed.
+    let up = way.start(directory.path(), &variables);
+    let refused = up.client().send(&post("ann")).expect("the server answers");
+    assert_eq!(refused.status, 403, "{refused}");
+    assert!(refused.json()["detail"].as_str().unwrap_or_default().contains("gives no answer"), "{refused}");
 }
 
 fn post(name: &str) -> Request {
@@ -325,14 +419,20 @@ async fn what_is_missing_is_no_open_door() {
     let local = Local::new("spin-missing");
     let nobody = local.manifest.clone().variable("token", "");
     assert_eq!(create(&nobody, "ann").await.0, 503);
+    // Whoever has the one token needs none of the others.
     let broken = local.manifest.clone().variable("tokens", "[{]");
-    assert_eq!(create(&broken, "ann").await.0, 503);
+    assert_eq!(send(&composed(&broken), "GET", "/scim/v2/Schemas", &Value::Null).await.0, 200);
+    assert_eq!(create(&broken.variable("token", "U"), "ann").await.0, 503);
     let undefined = Manifest { variables: std::collections::BTreeMap::new(), ..local.manifest.clone() };
     assert_eq!(create(&undefined, "ann").await.0, 503);
     let denied = Manifest { sqlite: None, ..local.manifest.clone() };
     let (status, body) = create(&denied, "ann").await;
     assert_eq!(status, 500);
     assert!(!body["detail"].as_str().expect("a SCIM Error").contains("SQLite"), "{body}");
+    let nowhere = local.manifest.clone().variable("base_url", "scim.example.com");
+    let (status, body) = create(&nowhere, "ann").await;
+    assert_eq!(status, 500);
+    assert!(body["detail"].as_str().expect("a SCIM Error").contains("base URL"), "{body}");
     let elsewhere = local.manifest.clone().variable("storage", "key-value");
     assert_eq!(create(&elsewhere, "ann").await.0, 500);
     assert!(!local.directory.path().join("sqlite.db").exists());
@@ -417,14 +517,21 @@ fn the_manifests_agree() {
         text.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n")
     };
     let (linked, composed) = (read("spin.toml"), read("spin/composed.toml"));
-    for (start, end) in [("[variables]", "[[trigger.http]]"), ("[component.scimwell.variables]", "\n\n")] {
+    let told = ["token", "tokens", "postgres_url", "policy_url", "policy_token", "policy_failure"];
+    let all = [&told[..], &["storage", "base_url"]].concat();
+    for (start, end, variables) in
+        [("[variables]", "[[trigger.http]]", &told[..]), ("[component.scimwell.variables]", "\n\n", &all)]
+    {
         let section = |text: &str| {
             let (_, rest) = text.split_once(start).unwrap_or_else(|| panic!("no {start} in {text}"));
             rest.split(end).next().unwrap_or_default().trim().to_owned()
         };
         assert_eq!(section(&linked), section(&composed), "{start}");
-        for variable in ["token", "tokens", "storage", "postgres_url", "policy_url", "policy_token", "policy_failure"] {
-            assert!(section(&linked).lines().any(|line| line.starts_with(&format!("{variable} ="))), "{variable}");
-        }
+        let mut found: Vec<_> =
+            section(&linked).lines().filter_map(|line| Some(line.split_once(" = ")?.0.to_owned())).collect();
+        let mut expected = variables.to_vec();
+        found.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(found, expected, "{start}");
     }
 }

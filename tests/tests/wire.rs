@@ -96,10 +96,15 @@ fn one_of_racing_creations_wins() {
 fn the_application_says_who_is_calling_and_what_may_change() {
     let data = DataDirectory::new("wire-application");
     let behind = storage(data.path(), 0);
-    let server = serve(&by_call(&url(&behind)));
+    let mut settings = by_call(&url(&behind));
+    settings.push(("SCIMWELL_BASE_URL", "https://scim.example.com".to_owned()));
+    let server = serve(&settings);
     let create =
         |tenant: &str| Request::new("POST", format!("/t/{tenant}/scim/v2/Users")).json(&json!({ "userName": "ann" }));
-    assert_eq!(send(&server, &create("acme")).status, 201);
+    let created = send(&server, &create("acme"));
+    assert_eq!(created.status, 201);
+    let location = created.header("location").unwrap_or_default();
+    assert!(location.starts_with("https://scim.example.com/t/acme/scim/v2/Users/"), "{location}");
     assert_eq!(send(&server, &create("globex")).status, 201, "another tenant's");
     assert_eq!(send(&server, &post("bob")).status, 401, "the URL names no tenant");
 
@@ -214,6 +219,9 @@ fn settings_that_are_missing_or_wrong() {
     check(&without("SCIMWELL_TOKEN"), 503, "no token is configured: set one as SCIMWELL_TOKEN");
     check(&without("SCIMWELL_STORAGE_URL"), 500, "SCIMWELL_STORAGE_URL: it is not set");
     check(&by_token("nowhere"), 500, "SCIMWELL_STORAGE_URL: a URL is expected");
+    let mut based = by_token("http://127.0.0.1:1");
+    based.push(("SCIMWELL_BASE_URL", "scim.example.com".to_owned()));
+    check(&based, 500, "SCIMWELL_BASE_URL: \"scim.example.com\" is no URL");
     let mut both = by_call("http://127.0.0.1:1");
     check(&both, 503, "authenticator: nobody can be let in: http://127.0.0.1:1 gives no answer");
     both.push(("SCIMWELL_TOKEN", TOKEN.to_owned()));

@@ -6,10 +6,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use scimwell_adapter::http::{Post, Unanswered, post};
 use scimwell_adapter::policy::Change;
 use scimwell_adapter::settings::Settings;
-use scimwell_adapter::url::Url;
+use scimwell_adapter::url::{Url, base_url};
 use scimwell_adapter::{callout, grant, tokens};
 
-use crate::bindings::exports::scimwell::provider::{authenticator, policy, storage};
+use crate::bindings::exports::scimwell::provider::{authenticator, policy, settings, storage};
 use crate::settings::{Environment, timeout};
 use crate::{storage as wire, who};
 
@@ -62,9 +62,9 @@ fn decide(credentials: &authenticator::Credentials) -> Result<authenticator::Pri
 }
 
 fn by_token(credentials: &authenticator::Credentials) -> Result<authenticator::Principal, authenticator::AuthError> {
-    let configured = tokens::configured(&Environment).map_err(authenticator::AuthError::Unavailable)?;
     let (authorization, hint) = (credentials.authorization.as_deref(), credentials.tenant_hint.as_deref());
-    let token = tokens::authenticate(&configured, authorization, hint, now()).map_err(|refusal| match refusal {
+    let held = tokens::holder(&Environment, authorization, hint, now());
+    let token = held.map_err(authenticator::AuthError::Unavailable)?.map_err(|refusal| match refusal {
         tokens::Refusal::Unauthenticated => authenticator::AuthError::Unauthenticated,
         tokens::Refusal::Forbidden => authenticator::AuthError::Forbidden,
     })?;
@@ -72,7 +72,7 @@ fn by_token(credentials: &authenticator::Credentials) -> Result<authenticator::P
     let permissions = flag(token.permissions.read, authenticator::Permissions::READ)
         | flag(token.permissions.write, authenticator::Permissions::WRITE)
         | flag(token.permissions.admin, authenticator::Permissions::ADMIN);
-    Ok(authenticator::Principal { tenant: token.tenant.clone(), subject: token.subject.clone(), permissions })
+    Ok(authenticator::Principal { tenant: token.tenant, subject: token.subject, permissions })
 }
 
 /// Seconds since 1970.
@@ -108,6 +108,12 @@ impl policy::Guest for Adapter {
             scim_type: refusal.scim_type,
             detail: refusal.detail,
         })
+    }
+}
+
+impl settings::Guest for Adapter {
+    fn base_url() -> Option<String> {
+        base_url(&Environment, log)
     }
 }
 

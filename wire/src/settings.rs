@@ -7,6 +7,7 @@ pub struct Environment;
 
 impl Settings for Environment {
     const SUBJECT: &'static str = "environment-variable";
+    const REMEDY: &'static str = "if that is done, the host passes it on by name alone: `wasmtime serve --env`";
 
     fn get(&self, name: &str) -> Result<String, String> {
         match std::env::var(self.called(name)) {

@@ -54,7 +54,7 @@ pub(crate) fn serve(workspace: &Workspace, arguments: &[String]) -> Result<ExitC
 pub(crate) fn bench(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode> {
     build(workspace, &[])?;
     if arguments.iter().any(|argument| argument == "--spin") {
-        empty_component(workspace)?;
+        bare_components(workspace)?;
     }
     if arguments.iter().any(|argument| argument == "--embedders") {
         packages::packages(workspace, &["--install".to_owned()])?;
@@ -65,11 +65,13 @@ pub(crate) fn bench(workspace: &Workspace, arguments: &[String]) -> Result<ExitC
 }
 
 /// What the bench holds the component on Spin against.
-fn empty_component(workspace: &Workspace) -> Result<()> {
-    let build = workspace.cargo("build -p scimwell-spin --example empty --profile wasm --target").arg(WASM_TARGET);
-    build.quiet().run().context("the empty component does not build")?;
-    let built = workspace.target.join(WASM_TARGET).join("wasm").join("examples").join("empty.wasm");
-    copy_changed(&built, &workspace.components().join("empty.wasm"))
+fn bare_components(workspace: &Workspace) -> Result<()> {
+    let build = workspace.cargo("build -p scimwell-spin --examples --profile wasm --target").arg(WASM_TARGET);
+    build.quiet().run().context("the components beside ours do not build")?;
+    let built = workspace.target.join(WASM_TARGET).join("wasm").join("examples");
+    ["empty.wasm", "statement.wasm"]
+        .iter()
+        .try_for_each(|component| copy_changed(&built.join(component), &workspace.components().join(component)))
 }
 
 /// The components, into `target/components/`.

@@ -51,7 +51,7 @@ impl Storage for Memory {
 
     async fn scan(&self, tenant: &str, range: &KeyRange, options: ScanOptions) -> Result<Vec<Entry>, StoreError> {
         self.read(tenant, |entries| {
-            if range.start >= range.end {
+            if range.is_empty() {
                 return Vec::new();
             }
             let walk = entries.range(range.start.clone()..range.end.clone());
@@ -61,7 +61,7 @@ impl Storage for Memory {
 
     async fn count(&self, tenant: &str, range: &KeyRange) -> Result<u64, StoreError> {
         self.read(tenant, |entries| {
-            if range.start >= range.end {
+            if range.is_empty() {
                 return 0;
             }
             entries.range(range.start.clone()..range.end.clone()).count() as u64

@@ -144,7 +144,7 @@ impl Storage for Redb {
 
     async fn scan(&self, tenant: &str, range: &KeyRange, options: ScanOptions) -> Result<Vec<Entry>, StoreError> {
         check_tenant(tenant)?;
-        if range.start >= range.end {
+        if range.is_empty() {
             return Ok(Vec::new());
         }
         let mut scan = Scan {
@@ -162,7 +162,7 @@ impl Storage for Redb {
 
     async fn count(&self, tenant: &str, range: &KeyRange) -> Result<u64, StoreError> {
         check_tenant(tenant)?;
-        if range.start >= range.end {
+        if range.is_empty() {
             return Ok(0);
         }
         let mut walk = walk(&*self.latest.get()?, tenant, range)?;

@@ -52,7 +52,7 @@ impl HostConnection for State {
         });
         let (host, port) = (host.unwrap_or_default(), config.get_ports().first().copied().unwrap_or(5432));
         if !self.manifest.outbound.contains(&format!("postgres://{host}:{port}")) {
-            return Ok(Err(Error::ConnectionFailed(format!("address {host}:{port} is not permitted"))));
+            return Ok(Err(Error::ConnectionFailed(format!("address postgres://{host}:{port} is not permitted"))));
         }
         let idle = self.pool.lock().unwrap_or_else(PoisonError::into_inner).get_mut(&address).and_then(Vec::pop);
         let client = match idle {
@@ -63,7 +63,12 @@ impl HostConnection for State {
                     tokio::spawn(connection);
                     client
                 }
-                Err(error) => return Ok(Err(Error::ConnectionFailed(format!("{error:?}")))),
+                Err(error) => {
+                    // As anyhow writes it with `{:?}`.
+                    let why = format!("Error occurred while creating a new object: {error}");
+                    let caused = format!("\n\nCaused by:\n    0: {error}");
+                    return Ok(Err(Error::ConnectionFailed(why + &caused)));
+                }
             },
         };
         let connection = Connection { url: address, pool: Arc::clone(&self.pool), client: Some(client) };

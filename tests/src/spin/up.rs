@@ -7,6 +7,9 @@ use std::process::{Command, Stdio};
 
 use crate::server::{Server, workspace};
 
+/// The variables that the manifests state themselves, rather than leave to `--variable`.
+const WRITTEN: [&str; 2] = ["storage", "base_url"];
+
 /// What runs the component.
 #[derive(Clone, Debug)]
 pub enum Way {
@@ -26,26 +29,39 @@ pub struct Up {
 impl Way {
     /// Starts on the data in this directory, with these variables.
     pub fn start(&self, data: &Path, variables: &[(&str, String)]) -> Up {
-        let variables: Vec<String> =
-            variables.iter().flat_map(|(name, value)| ["--variable".to_owned(), format!("{name}={value}")]).collect();
+        self.start_allowing(&[], data, variables)
+    }
+
+    /// The same with these `allowed_outbound_hosts`.
+    pub fn start_allowing(&self, hosts: &[&str], data: &Path, variables: &[(&str, String)]) -> Up {
         match self {
-            Self::StandIn(binary) => stand_in(binary, "scimwell-on-spin.wasm", data, &variables),
-            Self::Spin(manifest) => spin_up(&workspace().join(manifest), data, &variables),
+            Self::StandIn(binary) => {
+                let allowed = hosts.iter().flat_map(|host| ["--allow".to_owned(), (*host).to_owned()]);
+                stand_in(binary, "scimwell-on-spin.wasm", data, &[told(variables), allowed.collect()].concat())
+            }
+            Self::Spin(manifest) => {
+                let (written, told_apart) =
+                    variables.iter().cloned().partition::<Vec<_>, _>(|(name, _)| WRITTEN.contains(name));
+                let path = match hosts.is_empty() && written.is_empty() {
+                    true => workspace().join(manifest),
+                    false => adapted(manifest, hosts, &written, data),
+                };
+                spin_up(&path, data, &told(&told_apart))
+            }
         }
     }
 
-    /// Starts a component that answers every request with nothing; `cargo xtask bench --spin` makes it.
-    pub fn start_empty(&self, data: &Path) -> Up {
+    /// Starts one of the components that `cargo xtask bench --spin` measures beside ours, with nothing but the database.
+    pub fn start_bare(&self, component: &str, data: &Path) -> Up {
         match self {
-            Self::StandIn(binary) => stand_in(binary, "empty.wasm", data, &[]),
+            Self::StandIn(binary) => stand_in(binary, component, data, &[]),
             Self::Spin(_) => {
-                let component = workspace().join("target/components/empty.wasm");
+                let source = workspace().join("target/components").join(component);
                 let manifest = format!(
-                    "spin_manifest_version = 2\n[application]\nname = \"empty\"\n[[trigger.http]]\nroute = \"/...\"\n\
-                     component = \"empty\"\n[component.empty]\nsource = \"{}\"\n",
-                    component.display()
+                    "spin_manifest_version = 2\n[application]\nname = \"bare\"\n[[trigger.http]]\nroute = \"/...\"\n\
+                     component = \"bare\"\n[component.bare]\nsource = {source:?}\nsqlite_databases = [\"default\"]\n"
                 );
-                let path = data.join("spin.toml");
+                let path = data.join(component).with_extension("toml");
                 std::fs::write(&path, manifest).expect("the manifest can be written");
                 spin_up(&path, data, &[])
             }
@@ -58,6 +74,28 @@ fn stand_in(binary: &Path, component: &str, data: &Path, variables: &[String]) -
     command.arg(workspace().join("target/components").join(component));
     command.arg("--sqlite").arg(data.join("sqlite.db")).args(variables);
     Up { server: Server::spawn(command), group: None }
+}
+
+fn told(variables: &[(&str, String)]) -> Vec<String> {
+    variables.iter().flat_map(|(name, value)| ["--variable".to_owned(), format!("{name}={value}")]).collect()
+}
+
+/// The manifest beside the data, with these hosts and with these values written into it.
+fn adapted(manifest: &str, hosts: &[&str], written: &[(&str, String)], data: &Path) -> PathBuf {
+    let text = std::fs::read_to_string(workspace().join(manifest)).expect("the manifest can be read");
+    let target = format!("\"{}/", workspace().join("target").display());
+    let text = text.replace("\"../target/", &target).replace("\"target/", &target);
+    let line = |line: &str| {
+        let name = line.split(" = ").next().unwrap_or_default();
+        match written.iter().find(|(written, _)| *written == name) {
+            Some((_, value)) => format!("{name} = {value:?}\n"),
+            None if name == "allowed_outbound_hosts" => format!("{name} = {hosts:?}\n"),
+            None => format!("{line}\n"),
+        }
+    };
+    let path = data.join("spin.toml");
+    std::fs::write(&path, text.lines().map(line).collect::<String>()).expect("the manifest can be written");
+    path
 }
 
 fn spin_up(manifest: &Path, data: &Path, variables: &[String]) -> Up {
@@ -85,6 +123,15 @@ pub fn find_spin() -> Result<String, String> {
 fn free_address() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
     listener.local_addr().expect("it has an address").to_string()
+}
+
+impl Up {
+    /// The process that runs the component: `spin up` starts another one for it.
+    pub fn worker(&self) -> u32 {
+        let pid = self.server.pid();
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        children.split_whitespace().next().and_then(|child| child.parse().ok()).unwrap_or(pid)
+    }
 }
 
 impl Deref for Up {

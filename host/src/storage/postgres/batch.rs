@@ -115,7 +115,7 @@ impl<'a> Batch<'a> {
         commit.checks.iter().any(|check| made(&check.key))
             || commit.mutations.iter().any(|mutation| match mutation {
                 Mutation::Put(key, _) | Mutation::Delete(key) | Mutation::Add(key, _) => made(key),
-                Mutation::DeleteRange(range) => !self.appends.is_empty() && range.start < range.end,
+                Mutation::DeleteRange(range) => !self.appends.is_empty() && !range.is_empty(),
                 Mutation::Append(prefix, _) => self.effects.keys().any(|key| is_below(key, prefix)),
             })
     }
@@ -141,7 +141,7 @@ impl<'a> Batch<'a> {
                 Mutation::Delete(key) => {
                     changes.effects.insert(key, Effect::Delete);
                 }
-                Mutation::DeleteRange(range) if range.start < range.end => {
+                Mutation::DeleteRange(range) if !range.is_empty() => {
                     changes.effects.retain(|key, _| !contains(range, key));
                     changes.ranges.push(range);
                 }
@@ -216,7 +216,7 @@ impl Commit {
                     appended = true;
                     prefixes.insert(prefix.as_slice());
                 }
-                Mutation::DeleteRange(range) if appended && range.start < range.end => return true,
+                Mutation::DeleteRange(range) if appended && !range.is_empty() => return true,
                 _ => {}
             }
         }

@@ -57,7 +57,7 @@ impl Storage for Postgres {
 
     async fn scan(&self, tenant: &str, range: &KeyRange, options: ScanOptions) -> Result<Vec<Entry>, StoreError> {
         check_tenant(tenant)?;
-        if range.start >= range.end || options.limit == 0 {
+        if range.is_empty() || options.limit == 0 {
             return Ok(Vec::new());
         }
         let (limit, skip) = bounds(options);
@@ -106,7 +106,7 @@ impl Storage for Postgres {
 
     async fn count(&self, tenant: &str, range: &KeyRange) -> Result<u64, StoreError> {
         check_tenant(tenant)?;
-        if range.start >= range.end {
+        if range.is_empty() {
             return Ok(0);
         }
         let rows = self.reader.rows(sql::COUNT, &[&tenant.as_bytes(), &range.start, &range.end]).await?;

@@ -184,7 +184,7 @@ impl<'a> Changes<'a> {
             match mutation {
                 Mutation::Put(key, value) => self.set(path.with(key), Some(Cow::Borrowed(value.as_slice()))),
                 Mutation::Delete(key) => self.set(path.with(key), None),
-                Mutation::DeleteRange(range) if range.start < range.end => {
+                Mutation::DeleteRange(range) if !range.is_empty() => {
                     let start = path.with(&range.start).to_vec();
                     self.delete_range(start..path.with(&range.end).to_vec())?;
                 }

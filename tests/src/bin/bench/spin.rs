@@ -36,7 +36,8 @@ pub(crate) fn bench() -> Result<(), Box<dyn Error>> {
     };
     let (data, nothing) = (DataDirectory::new("bench-spin"), DataDirectory::new("bench-spin-empty"));
     let component = way.start(data.path(), &[("token", TOKEN.to_owned())]);
-    let empty = way.start_empty(nothing.path());
+    let empty = way.start_bare("empty.wasm", nothing.path());
+    let statement = way.start_bare("statement.wasm", data.path());
     eprintln!("bench: on {what}: seeding");
     let users = Arc::new(seed(component.address())?);
     let serial = Arc::new(Mutex::new(0_u64));
@@ -49,9 +50,10 @@ pub(crate) fn bench() -> Result<(), Box<dyn Error>> {
     });
     let nothing: Make = Arc::new(|_, out| request(out, "GET", "/Users", b""));
     let rows = [
-        ("empty component", empty.address(), empty.pid(), &nothing),
-        ("GET by id", component.address(), component.pid(), &get),
-        ("POST", component.address(), component.pid(), &create),
+        ("empty component", empty.address(), empty.worker(), &nothing),
+        ("empty, with one SQLite statement", statement.address(), statement.worker(), &nothing),
+        ("GET by id", component.address(), component.worker(), &get),
+        ("POST", component.address(), component.worker(), &create),
     ];
     let mut cells: Vec<(&str, usize, Measured)> = Vec::new();
     for round in 1..=ROUNDS {

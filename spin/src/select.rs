@@ -1,0 +1,225 @@
+//! Reads as SQL, the same on SQLite and on PostgreSQL: any number of keys and ranges in one statement.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use scimwell_storage_check::{Entry, Key, KeyRange, Reading, ScanOptions, Value};
+
+/// Rows with values in one statement. Spin refuses results over 128 MiB; a value has 1 MiB at most.
+pub const WITH_VALUES: usize = 100;
+/// Rows of keys alone in one statement, beside so many with values; a key has 1 KiB at most.
+pub const KEYS_ONLY: usize = 20_000;
+/// Ranges in one statement. SQLite unites 500 selections at most.
+pub const RANGES: usize = 200;
+
+/// What is asked of a tenant's entries.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'q> {
+    /// Whose entries.
+    pub tenant: &'q str,
+    /// Keys whose values are wanted.
+    pub keys: &'q [Key],
+    /// Ranges whose entries are wanted.
+    pub ranges: &'q [KeyRange],
+    /// How each of the ranges is walked.
+    pub options: ScanOptions,
+}
+
+/// The value of a parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parameter<'q> {
+    /// The tenant.
+    Text(&'q str),
+    /// A key.
+    Bytes(&'q [u8]),
+    /// A number of rows.
+    Number(i64),
+}
+
+/// A row of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// To what it belongs: 0 is the keys, 1 the first of the ranges.
+    pub part: usize,
+    /// The key and, where it was asked for, the value.
+    pub entry: Entry,
+}
+
+impl<'q> Question<'q> {
+    /// The values of keys.
+    pub fn values(tenant: &'q str, keys: &'q [Key]) -> Self {
+        Self { tenant, keys, ranges: &[], options: ScanOptions::default() }
+    }
+
+    /// The entries of a range.
+    pub fn entries(tenant: &'q str, range: &'q KeyRange, options: ScanOptions) -> Self {
+        Self { tenant, keys: &[], ranges: std::slice::from_ref(range), options }
+    }
+
+    /// Whether one statement can answer it, whatever is stored.
+    pub fn fits(&self) -> bool {
+        let limit = usize::try_from(self.options.limit).unwrap_or(usize::MAX);
+        let entries = self.ranges.len().saturating_mul(limit);
+        let (with_values, keys_only) = match self.options.keys_only {
+            true => (self.keys.len(), entries),
+            false => (self.keys.len().saturating_add(entries), 0),
+        };
+        with_values <= WITH_VALUES && keys_only <= KEYS_ONLY && self.ranges.len() <= RANGES
+    }
+
+    /// Rows of a part's number, key and value (NULL where only keys are wanted), in no certain order. `sign` is what a
+    /// parameter's number follows: `?` or `$`.
+    pub fn statement(&self, sign: char) -> String {
+        let mut text = String::new();
+        let mut number = 1;
+        let mut place = move || {
+            number += 1;
+            number
+        };
+        // A failure to write to a String there is none.
+        if !self.keys.is_empty() {
+            let _ = write!(
+                text,
+                "SELECT CAST(0 AS bigint), key, value FROM scimwell_entries WHERE tenant = {sign}1 AND key IN ("
+            );
+            for at in 0..self.keys.len() {
+                let _ = write!(text, "{}{sign}{}", if at == 0 { "" } else { ", " }, place());
+            }
+            text.push(')');
+        }
+        let value = if self.options.keys_only { "CAST(NULL AS bytea)" } else { "value" };
+        let order = if self.options.reverse { "DESC" } else { "ASC" };
+        let (limit, skip) = if self.ranges.is_empty() { (0, 0) } else { (place(), place()) };
+        for part in 1..=self.ranges.len() {
+            let union = if text.is_empty() { "" } else { " UNION ALL " };
+            let (start, end) = (place(), place());
+            let _ = write!(
+                text,
+                "{union}SELECT * FROM (SELECT CAST({part} AS bigint), key, {value} FROM scimwell_entries \
+                 WHERE tenant = {sign}1 AND key >= {sign}{start} AND key < {sign}{end} \
+                 ORDER BY key {order} LIMIT {sign}{limit} OFFSET {sign}{skip}) AS r{part}"
+            );
+        }
+        text
+    }
+
+    /// The parameters of [`statement`](Self::statement).
+    pub fn parameters(&self) -> Vec<Parameter<'q>> {
+        let mut parameters = vec![Parameter::Text(self.tenant)];
+        parameters.extend(self.keys.iter().map(|key| Parameter::Bytes(key)));
+        if !self.ranges.is_empty() {
+            let skip = i64::try_from(self.options.skip).unwrap_or(i64::MAX);
+            parameters.extend([Parameter::Number(self.options.limit.into()), Parameter::Number(skip)]);
+        }
+        for KeyRange { start, end } in self.ranges {
+            parameters.extend([Parameter::Bytes(start), Parameter::Bytes(end)]);
+        }
+        parameters
+    }
+
+    /// What the statement's rows say.
+    pub fn answer(&self, rows: impl IntoIterator<Item = Row>) -> Reading {
+        let mut found: BTreeMap<Key, Value> = BTreeMap::new();
+        let mut entries: Vec<Vec<Entry>> = vec![Vec::new(); self.ranges.len()];
+        for Row { part, entry } in rows {
+            match part.checked_sub(1) {
+                None => _ = found.insert(entry.key, entry.value),
+                Some(range) => {
+                    if let Some(entries) = entries.get_mut(range) {
+                        entries.push(entry);
+                    }
+                }
+            }
+        }
+        for entries in &mut entries {
+            entries.sort_unstable_by(|a, b| if self.options.reverse { b.key.cmp(&a.key) } else { a.key.cmp(&b.key) });
+        }
+        Reading { values: self.keys.iter().map(|key| found.get(key).cloned()).collect(), entries }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn range(start: &str, end: &str) -> KeyRange {
+        KeyRange { start: start.into(), end: end.into() }
+    }
+
+    fn row(part: usize, key: &str) -> Row {
+        Row { part, entry: Entry { key: key.into(), value: key.to_uppercase().into() } }
+    }
+
+    #[test]
+    fn keys_and_ranges_in_one_statement() {
+        let (keys, ranges) = ([b"a".to_vec(), b"b".to_vec()], [range("c", "d"), range("e", "f")]);
+        let options = ScanOptions { keys_only: true, reverse: true, skip: 2, limit: 9 };
+        let asked = Question { tenant: "t", keys: &keys, ranges: &ranges, options };
+        let part = |part: u32, start: u32| {
+            format!(
+                " UNION ALL SELECT * FROM (SELECT CAST({part} AS bigint), key, CAST(NULL AS bytea) FROM scimwell_entries \
+                 WHERE tenant = $1 AND key >= ${start} AND key < ${} ORDER BY key DESC LIMIT $4 OFFSET $5) AS r{part}",
+                start + 1
+            )
+        };
+        let keys = "SELECT CAST(0 AS bigint), key, value FROM scimwell_entries WHERE tenant = $1 AND key IN ($2, $3)";
+        assert_eq!(asked.statement('$'), format!("{keys}{}{}", part(1, 6), part(2, 8)));
+        let bytes = |text: &'static str| Parameter::Bytes(text.as_bytes());
+        let numbers = [Parameter::Number(9), Parameter::Number(2)];
+        let expect = [&[Parameter::Text("t"), bytes("a"), bytes("b")], &numbers[..]].concat();
+        assert_eq!(asked.parameters(), [&expect[..], &["c", "d", "e", "f"].map(bytes)].concat());
+    }
+
+    #[test]
+    fn either_alone() {
+        let keys = [b"a".to_vec()];
+        let asked = Question::values("t", &keys);
+        assert!(asked.statement('?').ends_with("WHERE tenant = ?1 AND key IN (?2)"));
+        assert_eq!(asked.parameters().len(), 2);
+        let range = range("a", "b");
+        let asked = Question::entries("t", &range, ScanOptions { limit: 1, ..ScanOptions::default() });
+        assert!(asked.statement('?').starts_with("SELECT * FROM (SELECT CAST(1 AS bigint), key, value FROM"));
+        assert!(asked.statement('?').contains("key >= ?4 AND key < ?5 ORDER BY key ASC LIMIT ?2 OFFSET ?3)"));
+        assert_eq!(asked.parameters().len(), 5);
+    }
+
+    #[test]
+    fn rows_find_their_places() {
+        let (keys, ranges) = ([b"b".to_vec(), b"x".to_vec(), b"b".to_vec()], [range("a", "c"), range("d", "e")]);
+        let asked = |reverse| Question {
+            tenant: "t",
+            keys: &keys,
+            ranges: &ranges,
+            options: ScanOptions { reverse, limit: 9, ..ScanOptions::default() },
+        };
+        let rows = || [row(1, "b"), row(0, "b"), row(2, "d"), row(1, "a")];
+        let reading = asked(false).answer(rows());
+        assert_eq!(reading.values, [Some(b"B".to_vec()), None, Some(b"B".to_vec())]);
+        let in_order = |reading: &Reading| -> Vec<Vec<Key>> {
+            reading.entries.iter().map(|part| part.iter().map(|entry| entry.key.clone()).collect()).collect()
+        };
+        assert_eq!(in_order(&reading), [vec![b"a".to_vec(), b"b".to_vec()], vec![b"d".to_vec()]]);
+        assert_eq!(in_order(&asked(true).answer(rows()))[0], [b"b".to_vec(), b"a".to_vec()]);
+    }
+
+    #[track_caller]
+    fn check(keys: usize, ranges: usize, limit: u32, keys_only: bool, fits: bool) {
+        let (keys, ranges) = (vec![Vec::new(); keys], vec![range("a", "b"); ranges]);
+        let options = ScanOptions { limit, keys_only, ..ScanOptions::default() };
+        let asked = Question { tenant: "t", keys: &keys, ranges: &ranges, options };
+        assert_eq!(asked.fits(), fits, "{} {} {limit}", keys.len(), ranges.len());
+    }
+
+    #[test]
+    fn one_statement_stays_below_what_spin_hands_over() {
+        check(0, 0, 0, false, true);
+        check(WITH_VALUES, 0, 1_000, false, true);
+        check(WITH_VALUES + 1, 0, 1_000, false, false);
+        check(50, 5, 10, false, true);
+        check(51, 5, 10, false, false);
+        check(WITH_VALUES, 200, 100, true, true);
+        check(0, 201, 1, true, false);
+        check(0, 2, 10_001, true, false);
+        check(0, 2, u32::MAX, true, false);
+    }
+}
