@@ -48,10 +48,13 @@
 pub mod authenticator;
 mod bindings;
 pub mod changes;
+// Public for the program alone, and so are `command` and `server`: no promise is made of them to applications.
 #[cfg(feature = "server")]
+#[doc(hidden)]
 pub mod check;
 mod code_cache;
 #[cfg(feature = "server")]
+#[doc(hidden)]
 pub mod command;
 #[cfg(feature = "server")]
 mod datetime;
@@ -63,6 +66,7 @@ mod metrics;
 pub mod policy;
 mod provider;
 #[cfg(feature = "server")]
+#[doc(hidden)]
 pub mod server;
 mod service;
 pub mod storage;

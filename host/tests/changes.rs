@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use scimwell::authenticator::{AuthError, Authenticator, Credentials, Permissions, Principal};
-use scimwell::changes::{ChangeHandler, Delivery, HandlerError, Operation, Record};
+use scimwell::changes::{ChangeHandler, Delivery, HandlerError, Operation, Record, Reprovisioned};
 use scimwell::policy::AllowAll;
 use scimwell::storage::{
     Check, Entry, Key, KeyRange, Memory, Mutation, Outcome, ScanOptions, Storage, StoreError, Value as Stored,
@@ -146,6 +146,30 @@ async fn told_before_the_reply() {
     assert_eq!(told, expect);
     assert!(records.is_sorted_by(|a, b| a.sequence < b.sequence), "{records:?}");
     assert!(records.iter().all(|record| record.tenant == "acme" && record.subject == "test"), "{records:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_back_is_told_as_such() {
+    let (provider, notes, _) = fresh(Delivery::BeforeReply).await;
+    let set = send(&provider, "PATCH", "/admin/settings", json!({ "reprovisioning": "restore" })).await;
+    assert_eq!(set.status, 200, "{}", String::from_utf8_lossy(&set.body));
+    let ann = create(&provider, "acme", "ann").await;
+    assert_eq!(send(&provider, "PATCH", &format!("/Users/{ann}"), deactivation()).await.status, 200);
+    assert_eq!(create(&provider, "acme", "ann").await, ann);
+    assert_eq!(send(&provider, "DELETE", &format!("/Users/{ann}"), Value::Null).await.status, 204);
+    assert_eq!(create(&provider, "acme", "ann").await, ann);
+
+    let records = notes.records.lock().unwrap().clone();
+    let users = records.iter().filter(|record| record.resource_type == "User");
+    let told: Vec<_> = users.map(|record| (record.operation, record.reprovisioned)).collect();
+    let expect = [
+        (Operation::Create, None),
+        (Operation::Patch, None),
+        (Operation::Replace, Some(Reprovisioned::Reactivated)),
+        (Operation::Delete, None),
+        (Operation::Create, Some(Reprovisioned::Restored)),
+    ];
+    assert_eq!(told, expect);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! What wit-bindgen generates: the adapter's exports, and wasi:http for the call-out. Spin's own interfaces are spin-sdk's.
+//! What wit-bindgen generates: the adapter's exports. Spin's own interfaces are spin-sdk's.
 
 #![allow(
     missing_docs,
@@ -9,14 +9,6 @@
 
 wit_bindgen::generate!({
     path: "../wit",
-    inline: "
-        package scimwell:spin;
-        world spin {
-            include scimwell:provider/adapter@0.1.0;
-            import wasi:http/outgoing-handler@0.2.12;
-        }
-    ",
-    world: "scimwell:spin/spin",
-    generate_all,
+    world: "scimwell:provider/adapter",
     pub_export_macro: true,
 });

@@ -1,31 +1,15 @@
 //! The exports: types converted at the boundary, failures logged, a store for no tenant but the one granted.
 
-use std::cell::RefCell;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use scimwell_adapter::policy::Change;
+use scimwell_adapter::url::{Url, base_url};
+use scimwell_adapter::{callout, grant, tokens};
 use scimwell_storage_check::{self as store, Outcome, StoreError};
 
 use crate::bindings::exports::scimwell::provider::{authenticator, policy, settings, storage};
-use crate::policy::Change;
-use crate::settings::variable;
-use crate::url::Url;
-use crate::{callout, postgres, sqlite, tokens};
-
-/// The tenant that the latest `authenticate` granted. Stores remember the number of their grant: older ones are refused.
-#[derive(Clone, Default)]
-struct Grant {
-    number: u64,
-    tenant: Option<String>,
-}
-
-thread_local! {
-    static GRANT: RefCell<Grant> = const { RefCell::new(Grant { number: 0, tenant: None }) };
-}
-
-/// Replaces the grant, whatever the new one is.
-fn grant(tenant: Option<String>) {
-    GRANT.with_borrow_mut(|grant| *grant = Grant { number: grant.number + 1, tenant });
-}
+use crate::settings::{Variables, variable};
+use crate::{postgres, sqlite};
 
 /// Spin keeps a component's standard error in its log.
 fn log(what: &str, why: &str) {
@@ -38,9 +22,9 @@ impl authenticator::Guest for Adapter {
     fn authenticate(
         credentials: authenticator::Credentials,
     ) -> Result<authenticator::Principal, authenticator::AuthError> {
-        grant(None);
+        grant::replace(None);
         let (authorization, hint) = (credentials.authorization.as_deref(), credentials.tenant_hint.as_deref());
-        let token = holder(authorization, hint).map_err(|why| {
+        let token = tokens::holder(&Variables, authorization, hint, now()).map_err(|why| {
             log("nobody can be let in", &why);
             authenticator::AuthError::Unavailable(why)
         })?;
@@ -48,30 +32,13 @@ impl authenticator::Guest for Adapter {
             tokens::Refusal::Unauthenticated => authenticator::AuthError::Unauthenticated,
             tokens::Refusal::Forbidden => authenticator::AuthError::Forbidden,
         })?;
-        grant(Some(token.tenant.clone()));
+        grant::replace(Some(&token.tenant));
         let flag = |held, flag| if held { flag } else { authenticator::Permissions::empty() };
         let permissions = flag(token.permissions.read, authenticator::Permissions::READ)
             | flag(token.permissions.write, authenticator::Permissions::WRITE)
             | flag(token.permissions.admin, authenticator::Permissions::ADMIN);
         Ok(authenticator::Principal { tenant: token.tenant, subject: token.subject, permissions })
     }
-}
-
-/// The configured token that the request bears. Where it is the one of the variable `token`, `tokens` is not read: Spin
-/// looks for a variable that nobody has set in the environment each time, which takes it some 50 µs. Whoever learns from
-/// the time that the token was right has learnt it from the answer.
-fn holder(
-    authorization: Option<&str>,
-    tenant_hint: Option<&str>,
-) -> Result<Result<tokens::Token, tokens::Refusal>, String> {
-    let (token, now) = (variable("token")?, now());
-    if !token.is_empty()
-        && let Ok(token) = tokens::authenticate(&tokens::configured(&token, "")?, authorization, tenant_hint, now)
-    {
-        return Ok(Ok(token.clone()));
-    }
-    let configured = tokens::configured(&token, &variable("tokens")?)?;
-    Ok(tokens::authenticate(&configured, authorization, tenant_hint, now).cloned())
 }
 
 /// Seconds since 1970.
@@ -96,7 +63,9 @@ impl policy::Guest for Adapter {
             before: change.before,
             after: change.after,
         };
-        callout::review(&change, |why| log("the policy can't be asked", why)).map_err(|refusal| policy::Refusal {
+        let remedy = |url: &Url| format!("; does `allowed_outbound_hosts` name {}?", url.origin());
+        let reviewed = callout::review(&Variables, &change, remedy, |why| log("the policy can't be asked", why));
+        reviewed.map_err(|refusal| policy::Refusal {
             status: refusal.status,
             scim_type: refusal.scim_type,
             detail: refusal.detail,
@@ -106,20 +75,7 @@ impl policy::Guest for Adapter {
 
 impl settings::Guest for Adapter {
     fn base_url() -> Option<String> {
-        match variable("base_url") {
-            Ok(url) if url.is_empty() => None,
-            // The component refuses to work with one that is wrong, and this log is where the operator is told why.
-            Ok(url) => {
-                if let Err(why) = Url::base(&url) {
-                    log("no request can be answered", &why);
-                }
-                Some(url)
-            }
-            Err(why) => {
-                log("the base URL is taken from the request", &why);
-                None
-            }
-        }
+        base_url(&Variables, log)
     }
 }
 
@@ -127,15 +83,12 @@ impl storage::Guest for Adapter {
     type Store = TenantStore;
 
     fn open(tenant: String) -> Result<storage::Store, storage::StoreError> {
-        let grant = GRANT.with_borrow(Grant::clone);
-        if grant.tenant.as_ref() != Some(&tenant) {
-            return Err(storage::StoreError::AccessDenied);
-        }
+        let grant = grant::of(&tenant).ok_or(storage::StoreError::AccessDenied)?;
         let backend = Backend::configured().map_err(|why| {
             log("storage", &why);
             storage::StoreError::Other(why)
         })?;
-        Ok(storage::Store::new(TenantStore { tenant, grant: grant.number, backend }))
+        Ok(storage::Store::new(TenantStore { tenant, grant, backend }))
     }
 }
 
@@ -205,7 +158,7 @@ struct TenantStore {
 
 impl TenantStore {
     fn granted<T>(&self, work: impl FnOnce(&str) -> Result<T, StoreError>) -> Result<T, storage::StoreError> {
-        if GRANT.with_borrow(|grant| grant.number) != self.grant {
+        if !grant::is_latest(self.grant) {
             return Err(storage::StoreError::AccessDenied);
         }
         work(&self.tenant).map_err(|error| match error {

@@ -4,29 +4,23 @@
 //! | module | what |
 //! |---|---|
 //! | `component` | the exports: conversion of types, the grant that lets into one tenant's store |
-//! | `callout`, [`policy`] | the question to the application, and what its answer means |
 //! | `sqlite` | storage on Spin's SQLite, the default |
 //! | `postgres`, [`payload`] | storage on PostgreSQL, and a commit as the function there takes it |
 //! | [`select`] | reads as SQL, for both |
 //! | [`effect`] | a commit's mutations folded into what is left of each key, so that a commit is few statements |
-//! | [`tokens`] | who is let in: tokens from Spin variables |
 //! | `settings` | the Spin variables, read when they are needed |
-//! | [`url`] | the URLs among them |
 //!
-//! Architecture invariant: [`effect`], [`payload`], [`policy`], [`select`], [`tokens`] and [`url`] do no I/O and
-//! know neither Spin nor WIT; the others are compiled for WebAssembly only.
+//! Tokens, URLs, the question to the application and the grant are `scimwell-adapter`'s.
+//!
+//! Architecture invariant: [`effect`], [`payload`] and [`select`] do no I/O and know neither Spin nor WIT; the others are
+//! compiled for WebAssembly only.
 
 pub mod effect;
 pub mod payload;
-pub mod policy;
 pub mod select;
-pub mod tokens;
-pub mod url;
 
 #[cfg(target_family = "wasm")]
 mod bindings;
-#[cfg(target_family = "wasm")]
-mod callout;
 #[cfg(target_family = "wasm")]
 mod component;
 #[cfg(target_family = "wasm")]

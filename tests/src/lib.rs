@@ -15,3 +15,5 @@ pub mod server;
 pub mod spin;
 pub mod storage_check;
 pub mod transcript;
+#[cfg(unix)]
+pub mod wire;

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use crate::client::{Client, Request};
@@ -38,6 +38,7 @@ pub fn built(name: &str) -> PathBuf {
 pub struct Server {
     process: Child,
     address: SocketAddr,
+    said: Arc<Mutex<String>>,
 }
 
 impl Server {
@@ -73,9 +74,12 @@ impl Server {
             .expect("the server binary runs");
         let stdout = process.stdout.take().expect("stdout is piped");
         let (sender, receiver) = mpsc::channel();
+        let said = Arc::new(Mutex::new(String::new()));
+        let heard = said.clone();
         // Reads on after the address, so that the server never blocks on a full pipe.
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                heard.lock().unwrap_or_else(PoisonError::into_inner).extend([line.as_str(), "\n"]);
                 if let Some((_, url)) = line.split_once(words) {
                     let _ = sender.send(url.trim().to_owned());
                 }
@@ -90,12 +94,25 @@ impl Server {
             let _ = process.kill();
             panic!("expected `{words}http://ADDRESS:PORT`, found {url:?}");
         };
-        Self { process, address }
+        Self { process, address, said }
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What it has written to its standard output so far, once these words are in it.
+    pub fn says(&self, words: &str) -> String {
+        let started = Instant::now();
+        loop {
+            let said = self.said.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if said.contains(words) {
+                return said;
+            }
+            assert!(started.elapsed() < PATIENCE, "the server does not say {words:?} but:\n{said}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Its process id.

@@ -55,6 +55,36 @@ const SPIN: &[&str] = &[
     "wasi:random/insecure-seed@0.2.6",
 ];
 
+/// The adapter over the wire: wasi:http, and what std brings along, the environment among it.
+const WIRE: &[&str] = &[
+    "wasi:cli/environment@0.2.6",
+    "wasi:cli/exit@0.2.6",
+    "wasi:cli/stderr@0.2.6",
+    "wasi:cli/stdin@0.2.6",
+    "wasi:cli/stdout@0.2.6",
+    "wasi:cli/terminal-input@0.2.6",
+    "wasi:cli/terminal-output@0.2.6",
+    "wasi:cli/terminal-stderr@0.2.6",
+    "wasi:cli/terminal-stdin@0.2.6",
+    "wasi:cli/terminal-stdout@0.2.6",
+    "wasi:clocks/monotonic-clock@0.2.12",
+    "wasi:clocks/wall-clock@0.2.6",
+    "wasi:http/outgoing-handler@0.2.12",
+    "wasi:http/types@0.2.12",
+    "wasi:io/error@0.2.12",
+    "wasi:io/poll@0.2.12",
+    "wasi:io/streams@0.2.12",
+    "wasi:random/insecure-seed@0.2.6",
+];
+
+/// What adapters export: all that the component asks for.
+const ADAPTER: &[&str] = &[
+    "scimwell:provider/authenticator@0.1.0",
+    "scimwell:provider/policy@0.1.0",
+    "scimwell:provider/settings@0.1.0",
+    "scimwell:provider/storage@0.1.0",
+];
+
 #[test]
 fn provider() {
     check("scimwell.wasm", PROVIDER, &["scimwell:provider/handler@0.1.0"]);
@@ -67,13 +97,12 @@ fn service() {
 
 #[test]
 fn spin_adapter() {
-    let exports = [
-        "scimwell:provider/authenticator@0.1.0",
-        "scimwell:provider/policy@0.1.0",
-        "scimwell:provider/settings@0.1.0",
-        "scimwell:provider/storage@0.1.0",
-    ];
-    check("scimwell-spin.wasm", SPIN, &exports);
+    check("scimwell-spin.wasm", SPIN, ADAPTER);
+}
+
+#[test]
+fn wire_adapter() {
+    check("scimwell-wire.wasm", WIRE, ADAPTER);
 }
 
 /// The storage check wants a store and its grant from an embedder, and nothing of WASI.
@@ -83,15 +112,22 @@ fn storage_check() {
     check("scimwell-storage-check.wasm", &imports, &["scimwell:provider/storage-check@0.1.0"]);
 }
 
-/// Composed, nothing of ours is left to import, and Spin's and WASI's remain.
+/// Composed, nothing of ours is left to import: what remains is the host's.
 #[test]
-fn composed_for_spin() {
-    let path = workspace().join("target/components/scimwell-on-spin.wasm");
+fn composed() {
+    let service = "wasi:http/incoming-handler@0.2.12";
+    check_composed("scimwell-on-spin.wasm", service, &["spin:", "fermyon:spin/", "wasi:"]);
+    check_composed("scimwell-over-wire.wasm", service, &["wasi:"]);
+    check_composed("scimwell-storage-check-over-wire.wasm", "scimwell:provider/storage-check@0.1.0", &["wasi:"]);
+}
+
+fn check_composed(file: &str, export: &str, imports: &[&str]) {
+    let path = workspace().join("target/components").join(file);
     let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let (imported, exported) = interfaces(&bytes);
-    assert_eq!(exported, ["wasi:http/incoming-handler@0.2.12"]);
-    let others = |name: &&String| !["spin:", "fermyon:spin/", "wasi:"].iter().any(|start| name.starts_with(start));
-    assert_eq!(imported.iter().find(others), None);
+    assert_eq!(exported, [export], "exports of {file}");
+    let others = |name: &&String| !imports.iter().any(|start| name.starts_with(start));
+    assert_eq!(imported.iter().find(others), None, "imports of {file}");
 }
 
 fn check(file: &str, imports: &[&str], exports: &[&str]) {

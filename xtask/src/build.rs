@@ -19,12 +19,15 @@ pub(crate) const STORAGE_CHECK: &str = "scimwell-storage-check.wasm";
 pub(crate) const SERVICE: &str = "scimwell-http.wasm";
 /// The adapter that runs it on Spin.
 pub(crate) const ADAPTER: &str = "scimwell-spin.wasm";
+/// The adapter that asks an application by HTTP.
+pub(crate) const WIRE: &str = "scimwell-wire.wasm";
 
-/// What the crates leave and what the components are called: the guest's two examples, the adapter and the storage's check.
-const COMPONENTS: [(&str, &str); 4] = [
+/// What the crates leave and what the components are called: the guest's two examples, the adapters and the storage's check.
+const COMPONENTS: [(&str, &str); 5] = [
     ("examples/scimwell.wasm", PROVIDER),
     ("examples/scimwell_http.wasm", SERVICE),
     ("scimwell_spin.wasm", ADAPTER),
+    ("scimwell_wire.wasm", WIRE),
     ("examples/scimwell_storage_check.wasm", STORAGE_CHECK),
 ];
 
@@ -77,6 +80,7 @@ pub(crate) fn components(workspace: &Workspace) -> Result<()> {
     let build = |what: &str| workspace.cargo(what).args(["--profile", "wasm", "--target", WASM_TARGET]).quiet().run();
     build("build -p scimwell-guest --examples --features component").context("the guest components do not build")?;
     build("build -p scimwell-spin").context("the Spin adapter does not build")?;
+    build("build -p scimwell-wire").context("the adapter over the wire does not build")?;
     build("build -p scimwell-storage-check --examples --features component")
         .context("the storage check does not build")?;
     let from = workspace.target.join(WASM_TARGET).join("wasm");

@@ -7,9 +7,11 @@ mod build;
 mod compose;
 mod foreign;
 mod packages;
+mod shrink;
 mod spin;
 mod steps;
 mod suite;
+mod wire;
 mod wit;
 mod workspace;
 
@@ -23,7 +25,7 @@ const USAGE: &str = "\
 usage: cargo xtask <command>
 
   build                    the components and the server that embeds them
-  compose                  the components alone, and those for Spin in one file
+  compose                  the components alone, and with their adapters in one file: on Spin, over the wire
   packages [node | python] [--install]
                            the component as packages for npm and PyPI, in target/packages; and the applications on them, as
                            the tests run them, in target/node-app and target/python-app
@@ -35,9 +37,12 @@ usage: cargo xtask <command>
                            measure servers on one PostgreSQL database, if PostgreSQL is installed
   bench --spin            the same on Spin, by its stand-in where there is no `spin` command, beside an empty component
   bench --embedders       a GET inside an application, instance included: in Rust, Node and Python
+  bench --components FILES
+                           builds of the component against the first of them: size and speed
 
 build leaves target/release/scimwell and, in target/components, scimwell.wasm, scimwell-http.wasm, scimwell-spin.wasm,
-scimwell-on-spin.wasm and scimwell-storage-check.wasm.";
+scimwell-on-spin.wasm, scimwell-wire.wasm, scimwell-over-wire.wasm, scimwell-storage-check.wasm and
+scimwell-storage-check-over-wire.wasm.";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -9,10 +9,12 @@ use anyhow::{Context, Result, bail};
 use xshell::cmd;
 
 use crate::build;
+use crate::shrink;
 use crate::suite::{install, scim2_cli};
+use crate::wire;
 use crate::workspace::{Workspace, say};
 
-/// What turns the component into JavaScript, and TypeScript too.
+/// What turns the component into JavaScript, and TypeScript too; and what makes it smaller.
 const NODE_TOOLS: &str = include_str!("../node-tools.json");
 /// What the Python application needs beside the package, and what checks both.
 const PYTHON_APP: &str = include_str!("../python-app.txt");
@@ -43,7 +45,11 @@ pub(crate) fn packages(workspace: &Workspace, arguments: &[String]) -> Result<()
         match language {
             _ if !installs => {}
             Language::Node => node_application(workspace, &package)?,
-            Language::Python => python_application(workspace, &package)?,
+            Language::Python => {
+                python_application(workspace, &package)?;
+                // For the tests over the wire, whose storage is Python's.
+                wire::wasmtime(workspace)?;
+            }
         }
     }
     Ok(())
@@ -107,14 +113,14 @@ pub(crate) fn test(workspace: &Workspace) -> Result<String> {
     let bin = python_bin(workspace);
     let (python, mypy) = (bin.join("python"), bin.join("mypy"));
     let package = root.join("packages/python");
-    let application = root.join("examples/python-app");
+    let examples = ["python-app/users.py", "wire-storage/server.py"].map(|file| root.join("examples").join(file));
     let config = package.join("pyproject.toml");
     let cache = root.join("target/mypy");
-    cmd!(shell, "{mypy} --config-file {config} --cache-dir {cache} {package}/scimwell {application}/users.py")
+    cmd!(shell, "{mypy} --config-file {config} --cache-dir {cache} {package}/scimwell {examples...}")
         .quiet()
         .ignore_stdout()
         .run()
-        .context("the Python package or the application on it has type errors: run mypy on packages/python/scimwell")?;
+        .context("the Python package or an example on it has type errors: run mypy on packages/python/scimwell")?;
     cmd!(shell, "{python} -m unittest discover --start-directory {package}/tests")
         .quiet()
         .run()
@@ -127,7 +133,7 @@ fn node(workspace: &Workspace) -> Result<PathBuf> {
     let shell = &workspace.shell;
     let bin = tools(workspace)?;
     let package = workspace.root.join("packages/node");
-    let component = workspace.components().join(build::PROVIDER);
+    let component = shrink::small(workspace, build::PROVIDER)?;
     let transpiled = package.join("component");
     let (jco, tsc) = (bin.join("jco"), bin.join("tsc"));
     remove(&transpiled)?;
@@ -157,8 +163,10 @@ fn python(workspace: &Workspace) -> Result<PathBuf> {
     let shell = &workspace.shell;
     install(workspace, "python-app", PYTHON_APP, "mypy")?;
     let package = workspace.root.join("packages/python");
-    for (component, name) in [(build::PROVIDER, "scimwell.wasm"), (build::STORAGE_CHECK, "storage-check.wasm")] {
-        let bytes = fs::read(workspace.components().join(component)).context("run `cargo xtask build` first")?;
+    let component = shrink::small(workspace, build::PROVIDER)?;
+    let check = workspace.components().join(build::STORAGE_CHECK);
+    for (component, name) in [(component, "scimwell.wasm"), (check, "storage-check.wasm")] {
+        let bytes = fs::read(component).context("run `cargo xtask build` first")?;
         build::write_changed(&bytes, &package.join("scimwell").join(name))?;
     }
     let packed = packed(workspace)?;
@@ -213,12 +221,12 @@ fn python_application(workspace: &Workspace, wheel: &Path) -> Result<()> {
     .context("the wheel does not install")
 }
 
-fn python_bin(workspace: &Workspace) -> PathBuf {
+pub(crate) fn python_bin(workspace: &Workspace) -> PathBuf {
     workspace.root.join("target/python-app/bin")
 }
 
 /// `target/node-tools/node_modules/.bin`, installed where it is missing.
-fn tools(workspace: &Workspace) -> Result<PathBuf> {
+pub(crate) fn tools(workspace: &Workspace) -> Result<PathBuf> {
     let shell = &workspace.shell;
     let directory = workspace.root.join("target/node-tools");
     let bin = directory.join("node_modules/.bin");
@@ -233,7 +241,7 @@ fn tools(workspace: &Workspace) -> Result<PathBuf> {
     if major.is_none_or(|major| major < NODE) {
         bail!("found Node {version}: {remedy}");
     }
-    say(format_args!("installing jco and TypeScript from npm into {}", directory.display()));
+    say(format_args!("installing jco, TypeScript and Binaryen from npm into {}", directory.display()));
     fs::create_dir_all(&directory)?;
     fs::write(&manifest, NODE_TOOLS)?;
     cmd!(shell, "npm install --prefix {directory} --no-package-lock --no-audit --no-fund --ignore-scripts --silent")

@@ -15,6 +15,7 @@ use crate::foreign;
 use crate::packages;
 use crate::spin;
 use crate::steps::Steps;
+use crate::wire;
 use crate::wit;
 use crate::workspace::{WASM_TARGET, Workspace, say};
 
@@ -52,6 +53,10 @@ pub(crate) fn test(workspace: &Workspace, arguments: &[String]) -> Result<()> {
             .args([WASM_TARGET, "--", "-D", "warnings"])
             .run()?;
         workspace
+            .cargo("clippy -p scimwell-wire --lib --profile wasm --target")
+            .args([WASM_TARGET, "--", "-D", "warnings"])
+            .run()?;
+        workspace
             .cargo("clippy -p scimwell-storage-check --examples --features component --profile wasm --target")
             .args([WASM_TARGET, "--", "-D", "warnings"])
             .run()?;
@@ -77,6 +82,7 @@ pub(crate) fn test(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         Ok(String::new())
     })?;
     steps.run("packages", || packages::test(workspace))?;
+    steps.run("wasmtime", || wire::wasmtime(workspace).map(|_| String::new()))?;
     steps.run("application in Rust", || axum_app::test(workspace))?;
     steps.run("PostgreSQL", || postgres(workspace))?;
     let report = workspace.root.join("target").join("scenarios.txt");
@@ -87,7 +93,7 @@ pub(crate) fn test(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         }
         // Without the packages for WebAssembly and xtask: with their features wasmtime would be compiled once more.
         workspace.cargo("test --release").run()?;
-        workspace.cargo("test -p scimwell-spin").run()?;
+        workspace.cargo("test -p scimwell-spin -p scimwell-adapter -p scimwell-wire -p xtask").run()?;
         Ok(String::new())
     })?;
     steps.run("identity provider scenarios", || scenarios(&report))?;
@@ -99,6 +105,7 @@ pub(crate) fn test(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     })?;
     steps.run("scim2-cli on Node", || packages::scim2_cli_on(workspace, packages::Language::Node))?;
     steps.run("scim2-cli on Python", || packages::scim2_cli_on(workspace, packages::Language::Python))?;
+    steps.run("scim2-cli over the wire", || wire::scim2_cli_over_wire(workspace))?;
     steps.run("scim2-cli on Spin", || spin::scim2_cli_on_spin(workspace))?;
     steps.run("scim2-cli on the application in Rust", || axum_app::scim2_cli(workspace))?;
     steps.run("check of scim2-server", || foreign::check(workspace))?;
@@ -149,7 +156,7 @@ pub(crate) fn scim2_cli_as(
     token: impl FnOnce(&str) -> Result<String>,
 ) -> Result<String> {
     let scim = install(workspace, "scim2-cli", REQUIREMENTS, "scim")?;
-    let server = Server::start(workspace, command, words)?;
+    let server = Server::start(workspace, command, words, "scim2-cli.log")?;
     let token = token(&server.origin)?;
     let url = format!("{}/scim/v2", server.origin);
     let output = Command::new(scim)
@@ -218,17 +225,18 @@ fn create_venv(workspace: &Workspace, venv: &PathBuf) -> bool {
 }
 
 /// A server on a free port, for as long as this value lives.
-struct Server {
+pub(crate) struct Server {
     process: Child,
     /// `http://127.0.0.1:PORT`
-    origin: String,
+    pub(crate) origin: String,
 }
 
 impl Server {
-    fn start(workspace: &Workspace, mut command: Command, words: &str) -> Result<Self> {
+    /// Its standard error goes to this file of `target/`.
+    pub(crate) fn start(workspace: &Workspace, mut command: Command, words: &str, log: &str) -> Result<Self> {
         let program = command.get_program().to_owned();
         let program = Path::new(&program);
-        let log = workspace.root.join("target").join("scim2-cli.log");
+        let log = workspace.root.join("target").join(log);
         let log = fs::File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         // Spin serves in a child of its own: whoever ends one must end the other.
         #[cfg(unix)]
@@ -240,8 +248,10 @@ impl Server {
             .spawn()
             .with_context(|| format!("cannot run {}", program.display()))?;
         let mut lines = BufReader::new(process.stdout.take().context("the server has no stdout")?).lines();
-        let origin =
-            lines.by_ref().map_while(Result::ok).find_map(|line| Some(line.split_once(words)?.1.trim().to_owned()));
+        let origin = lines
+            .by_ref()
+            .map_while(Result::ok)
+            .find_map(|line| Some(line.split_once(words)?.1.trim_end_matches(['/', ' ']).to_owned()));
         let Some(origin) = origin else {
             let status = process.wait();
             bail!("{} ended before it was listening: {status:?}", program.display());

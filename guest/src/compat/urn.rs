@@ -44,9 +44,8 @@ pub fn split_legacy(key: &str) -> Option<(&'static [&'static str], Option<&str>)
         let rest = if rest.is_empty() { None } else { Some(rest.strip_prefix(':')?) };
         head.eq_ignore_ascii_case(old).then_some(rest)
     };
-    let mut found: Vec<_> = LEGACY.iter().filter_map(|(old, new)| Some((old.len(), *new, fits(old)?))).collect();
-    found.sort_by_key(|(length, ..)| *length);
-    found.pop().map(|(_, new, rest)| (new, rest))
+    let found = LEGACY.iter().filter_map(|(old, new)| Some((old.len(), *new, fits(old)?)));
+    found.max_by_key(|(length, ..)| *length).map(|(_, new, rest)| (new, rest))
 }
 
 #[cfg(test)]

@@ -88,8 +88,7 @@ impl<'t> Create<'t> {
         let (draft, password) = ctx.draft(resource_type, body)?;
         let new =
             Resource { id: fresh, attributes: draft.attributes, created: ctx.now, modified: ctx.now, revision: 1 };
-        let named = draft.members.unwrap_or_default().into_iter().map(|member| (member, true)).collect();
-        let (members, compat) = (Edit { only: false, named }, ctx.compat.clone());
+        let (members, compat) = (Edit::naming(draft.members.unwrap_or_default(), false), ctx.compat.clone());
         Ok(Self { resource_type, new, told, members, compat, password })
     }
 

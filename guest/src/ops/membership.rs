@@ -1,7 +1,5 @@
 //! What PUT and PATCH share: a document and its edges change in one commit.
 
-use std::collections::BTreeMap;
-
 use crate::error::Result;
 use crate::host::Host;
 use crate::password::Password;
@@ -80,17 +78,14 @@ pub(super) fn combine<H: Host>(
         match edit {
             EdgeEdit::Add(ids) => combined.named.extend(ids.iter().map(|id| (id.clone(), true))),
             EdgeEdit::Remove(ids) => combined.named.extend(ids.iter().map(|id| (id.clone(), false))),
-            EdgeEdit::Replace(ids) => {
-                combined.only = true;
-                combined.named = ids.iter().map(|id| (id.clone(), true)).collect();
-            }
+            EdgeEdit::Replace(ids) => combined = Edit::naming(ids.clone(), true),
             EdgeEdit::RemoveWhere(filter) => {
                 let whole = ctx.whole(reader, resource_type, old.clone(), true, false)?;
                 let name = resource_type.attribute_from(Source::Members).map_or("", |a| a.name.as_ref());
                 let elements = whole.get(name).and_then(|v| v.as_array()).map(Vec::as_slice).unwrap_or_default();
                 let selected = elements.iter().filter(|element| filter.matches_element(element));
                 let ids = selected.filter_map(|element| element.get("value")?.as_str());
-                combined.named.extend(ids.map(|id| (id.to_owned(), false)).collect::<BTreeMap<_, _>>());
+                combined.named.extend(ids.map(|id| (id.to_owned(), false)));
             }
         }
     }

@@ -54,9 +54,7 @@ impl<'t> Replace<'t> {
         body: Value,
     ) -> Result<Self> {
         let (draft, password) = ctx.draft(resource_type, body)?;
-        let members = draft
-            .members
-            .map(|members| Edit { only: true, named: members.into_iter().map(|member| (member, true)).collect() });
+        let members = draft.members.map(|members| Edit::naming(members, true));
         let (attributes, compat) = (draft.attributes, ctx.compat.clone());
         Ok(Self { resource_type, id: id.to_owned(), if_match, attributes, members, compat, password })
     }

@@ -364,10 +364,10 @@ fn sub_attributes<'s>(
         }
     }
     // A new `value` makes the old `$ref` void, so it goes before the new `$ref`.
-    out[first..].sort_by_key(|operation| match &operation.place {
-        Place::Attribute(target) => target.leaf().name != "value",
-        _ => true,
-    });
+    let is_value = |operation: &Operation<'_>| matches!(&operation.place, Place::Attribute(target) if target.leaf().name == "value");
+    let (values, others): (Vec<_>, Vec<_>) = out.drain(first..).partition(is_value);
+    out.extend(values);
+    out.extend(others);
     Ok(())
 }
 

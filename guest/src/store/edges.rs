@@ -68,6 +68,13 @@ pub struct Edit {
     pub named: BTreeMap<String, bool>,
 }
 
+impl Edit {
+    /// All of these are to be members, and none beside them where `only` says so.
+    pub fn naming(members: Vec<String>, only: bool) -> Self {
+        Self { only, named: members.into_iter().map(|member| (member, true)).collect() }
+    }
+}
+
 /// What has become of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changed {

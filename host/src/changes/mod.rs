@@ -92,6 +92,20 @@ pub enum Operation {
     Other,
 }
 
+/// What a creation was instead, where the tenant's setting `reprovisioning` has it so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Reprovisioned {
+    /// Of a resource that was deactivated; the operation is [`Operation::Replace`].
+    Reactivated,
+    /// Of a resource that was deleted; the operation is [`Operation::Create`], of an id that was there before.
+    Restored,
+    /// What a component newer than this host calls otherwise.
+    #[serde(other)]
+    Other,
+}
+
 /// One record of a tenant's log. Documents hold no secrets, so neither does a record.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -127,6 +141,9 @@ pub struct Record {
     /// The password was set or removed. What it is or was is told nowhere.
     #[serde(default)]
     pub password_changed: bool,
+    /// A POST has brought back somebody who had left.
+    #[serde(default)]
+    pub reprovisioned: Option<Reprovisioned>,
     /// The record goes on with the members of the one before it.
     #[serde(default)]
     pub continued: bool,
@@ -201,5 +218,19 @@ mod tests {
             r#"{"sequence":7,"time":1,"subject":"s","operation":"restore","resourceType":"User","id":"1","why":"?"}"#;
         let record: Record = serde_json::from_str(record).unwrap();
         assert_eq!((record.operation, record.is_deletion()), (Operation::Other, false));
+    }
+
+    #[test]
+    fn who_came_back() {
+        let came_back = |word: &str| {
+            let record = format!(
+                r#"{{"sequence":7,"time":1,"subject":"s","operation":"create","resourceType":"User","id":"1"{word}}}"#
+            );
+            serde_json::from_str::<Record>(&record).unwrap().reprovisioned
+        };
+        assert_eq!(came_back(""), None);
+        assert_eq!(came_back(r#","reprovisioned":"reactivated""#), Some(Reprovisioned::Reactivated));
+        assert_eq!(came_back(r#","reprovisioned":"restored""#), Some(Reprovisioned::Restored));
+        assert_eq!(came_back(r#","reprovisioned":"remembered""#), Some(Reprovisioned::Other));
     }
 }

@@ -11,6 +11,7 @@
 
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { TLSSocket } from 'node:tls';
 
 import { answer, authenticate, type Tell } from './imports.js';
 import type { Done, Granted, Job } from './messages.js';
@@ -142,6 +143,7 @@ export function createScim(options: ScimOptions): Scim {
       body: body.bytes,
       baseUrl: found.tenant === undefined ? `${root}/scim/v2` : `${root}/t/${found.tenant}/scim/v2`,
       ...(found.tenant !== undefined && { tenantHint: found.tenant }),
+      ...certified(request),
       ...(request.socket.remoteAddress !== undefined && { remoteAddress: request.socket.remoteAddress }),
     });
     send(response, answered);
@@ -270,6 +272,17 @@ function headersOf(request: IncomingMessage): Header[] {
     headers.push({ name: name.toLowerCase(), value: utf8(value) });
   }
   return headers;
+}
+
+/**
+ * The subject of the client's certificate as RFC 4514 writes it, most specific first: `CN=okta,O=acme`. Only of one that the
+ * server has verified: `requestCert` and `ca` in the options of `https.createServer`.
+ */
+function certified({ socket }: IncomingMessage): { clientCertificateSubject?: string } {
+  if (!(socket instanceof TLSSocket) || !socket.authorized) return {};
+  const subject = socket.getPeerX509Certificate()?.subject;
+  // Node writes a line for each part, the most general first, and ` + ` within one; both are escaped within values.
+  return subject ? { clientCertificateSubject: subject.split('\n').reverse().join(',').replaceAll(' + ', '+') } : {};
 }
 
 function utf8(latin1: string): string {

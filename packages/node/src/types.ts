@@ -134,7 +134,7 @@ export interface ScimRequest {
   baseUrl: string;
   /** The tenant that the URL names, where it names one. */
   tenantHint?: string;
-  /** The subject of the verified TLS client certificate. */
+  /** The subject of the verified TLS client certificate, as RFC 4514 writes it: `CN=okta,O=acme`. */
   clientCertificateSubject?: string;
   /** The client's address. */
   remoteAddress?: string;
@@ -167,4 +167,6 @@ export interface ChangeRecord {
   added?: string[];
   /** Members that went. */
   removed?: string[];
+  /** A POST has brought back somebody who had left: deactivated (a `replace`) or deleted (a `create`). */
+  reprovisioned?: 'reactivated' | 'restored';
 }

@@ -156,6 +156,7 @@ class Scim:
                     after=record.get("after", {}),
                     added=record.get("added", []),
                     removed=record.get("removed", []),
+                    reprovisioned=record.get("reprovisioned"),
                 )
             if not page["more"]:
                 return

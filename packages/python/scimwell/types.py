@@ -258,3 +258,5 @@ class ChangeRecord:
     """Members that came."""
     removed: Sequence[str]
     """Members that went."""
+    reprovisioned: Literal["reactivated", "restored"] | None = None
+    """A POST has brought back somebody who had left: deactivated (a ``replace``) or deleted (a ``create``)."""

@@ -4,6 +4,7 @@
 // Rates and shares are approximate by nature.
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 
+mod components;
 mod disk;
 mod embedders;
 mod load;
@@ -29,7 +30,7 @@ use crate::workload::{Population, Row, grouped};
 /// How often the whole table is measured; a cell holds all rounds.
 const ROUNDS: u32 = 3;
 
-const USAGE: &str = "usage: cargo xtask bench [--quick | --scale | --spin | --embedders] [part of a row's name]\n       cargo xtask bench [--quick] --postgres";
+const USAGE: &str = "usage: cargo xtask bench [--quick | --scale | --spin | --embedders] [part of a row's name]\n       cargo xtask bench [--quick] --postgres\n       cargo xtask bench --components A.wasm B.wasm …";
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +76,7 @@ fn main() -> ExitCode {
         ["--scale", rows] if !rows.starts_with('-') => bench(Extent::Scale, rows),
         ["--spin"] => spin::bench(),
         ["--embedders"] => embedders::bench(),
+        ["--components", ref files @ ..] => components::bench(files),
         _ => Err(USAGE.into()),
     };
     match done {

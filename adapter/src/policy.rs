@@ -57,12 +57,12 @@ pub enum OnFailure {
 }
 
 impl OnFailure {
-    /// The variable `policy_failure`.
-    pub fn configured(variable: &str) -> Result<Self, String> {
-        match variable {
+    /// The setting `policy_failure`.
+    pub fn configured(setting: &str) -> Result<Self, String> {
+        match setting {
             "" | "closed" => Ok(Self::Closed),
             "open" => Ok(Self::Open),
-            unknown => Err(format!("variable `policy_failure`: {unknown:?} is not known; use `closed` or `open`")),
+            unknown => Err(format!("{unknown:?} is not known; use `closed` or `open`")),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Who is let in: bearer tokens from Spin variables, as plain text or, better, as their SHA-256.
+//! Who is let in: bearer tokens from settings, as plain text or, better, as their SHA-256.
 
 use std::fmt::Write as _;
 
@@ -7,14 +7,16 @@ use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// The tenant of the variable `token`.
+use crate::settings::Settings;
+
+/// The tenant of the setting `token`.
 pub const DEFAULT_TENANT: &str = "default";
 /// Bytes of a tenant's name at most.
 pub const MAX_TENANT: usize = 64;
 
 /// How a token's hash begins where the hash is configured rather than the token.
 const HASHED: &str = "sha256:";
-/// The keys of an entry of the variable `tokens`.
+/// The keys of an entry of the setting `tokens`.
 const KEYS: [&str; 5] = ["tenant", "token", "label", "permissions", "expires"];
 
 /// What a token allows.
@@ -52,33 +54,26 @@ pub enum Refusal {
     Forbidden,
 }
 
-/// The tokens of the variables `token` (one, of the tenant `default`, with all permissions) and `tokens` (a JSON array).
+/// The tokens of the settings `token` (one, of the tenant `default`, with all permissions) and `tokens` (a JSON array).
 /// The error says what is wrong with which entry, and never shows a token.
-pub fn configured(token: &str, tokens: &str) -> Result<Vec<Token>, String> {
+fn configured<S: Settings>(settings: &S, token: &str, tokens: &str) -> Result<Vec<Token>, String> {
     let mut found = Vec::new();
     if !token.trim().is_empty() {
-        let hash = hash_of(token).map_err(|why| format!("variable `token`: {why}"))?;
+        let hash = hash_of(token).map_err(|why| format!("{}: {why}", settings.called("token")))?;
         let permissions = Permissions { read: true, write: true, admin: true };
-        found.push(Token {
-            tenant: DEFAULT_TENANT.into(),
-            subject: "spin-variable".into(),
-            permissions,
-            expires: None,
-            hash,
-        });
+        let subject = S::SUBJECT.to_owned();
+        found.push(Token { tenant: DEFAULT_TENANT.into(), subject, permissions, expires: None, hash });
     }
     if !tokens.trim().is_empty() {
+        let called = settings.called("tokens");
         // serde's own words on a value of the wrong type would quote it.
-        let entries: Value = serde_json::from_str(tokens).map_err(|error| {
-            format!("variable `tokens`: no JSON at line {} column {}", error.line(), error.column())
-        })?;
+        let entries: Value = serde_json::from_str(tokens)
+            .map_err(|error| format!("{called}: no JSON at line {} column {}", error.line(), error.column()))?;
         let Value::Array(entries) = entries else {
-            return Err(
-                r#"variable `tokens`: a JSON array is expected: [{"tenant": "acme", "token": "sha256:…"}]"#.into()
-            );
+            return Err(format!(r#"{called}: a JSON array is expected: [{{"tenant": "acme", "token": "sha256:…"}}]"#));
         };
         for (at, entry) in entries.iter().enumerate() {
-            found.push(entry_of(entry).map_err(|why| format!("variable `tokens`, entry {}: {why}", at + 1))?);
+            found.push(entry_of(entry).map_err(|why| format!("{called}, entry {}: {why}", at + 1))?);
         }
     }
     for (at, token) in found.iter().enumerate() {
@@ -89,17 +84,36 @@ pub fn configured(token: &str, tokens: &str) -> Result<Vec<Token>, String> {
         }
     }
     if found.is_empty() {
-        return Err(
-            "no token is configured: set one, `spin up --variable token=…`, or several by the variable `tokens`; if that \
-             is done, the component's table `variables` lacks it, or the dependency does not inherit `variables`"
-                .into(),
-        );
+        let (one, several) = (settings.called("token"), settings.called("tokens"));
+        return Err(format!("no token is configured: set one as {one}, or several as {several}; {}", S::REMEDY));
     }
     Ok(found)
 }
 
-/// The token that a request bears, if it holds for the tenant that the URL names.
-pub fn authenticate<'t>(
+/// The configured token that a request bears, if it holds for the tenant that the URL names. The error says what is wrong with
+/// the settings.
+///
+/// Where it is the one of the setting `token`, `tokens` is not read: Spin looks for a variable that nobody has set in the
+/// environment each time, which takes it some 50 µs. Whoever learns from the time that the token was right has learnt it
+/// from the answer.
+pub fn holder<S: Settings>(
+    settings: &S,
+    authorization: Option<&str>,
+    tenant_hint: Option<&str>,
+    now: i64,
+) -> Result<Result<Token, Refusal>, String> {
+    let token = settings.get("token")?;
+    if !token.is_empty()
+        && let Ok(token) = authenticate(&configured(settings, &token, "")?, authorization, tenant_hint, now)
+    {
+        return Ok(Ok(token.clone()));
+    }
+    let configured = configured(settings, &token, &settings.get("tokens")?)?;
+    Ok(authenticate(&configured, authorization, tenant_hint, now).cloned())
+}
+
+/// Which of the tokens it is.
+fn authenticate<'t>(
     tokens: &'t [Token],
     authorization: Option<&str>,
     tenant_hint: Option<&str>,
@@ -222,6 +236,26 @@ mod tests {
 
     const NOW: i64 = 1_800_000_000;
 
+    struct Given;
+
+    impl Settings for Given {
+        const SUBJECT: &'static str = "a-setting";
+        const REMEDY: &'static str = "look there";
+
+        /// `B` is the one token; nobody may ask for the others in vain.
+        fn get(&self, name: &str) -> Result<String, String> {
+            if name == "token" { Ok("B".to_owned()) } else { Err(format!("{name} is asked for")) }
+        }
+
+        fn called(&self, name: &str) -> String {
+            format!("setting `{name}`")
+        }
+    }
+
+    fn configured(token: &str, tokens: &str) -> Result<Vec<Token>, String> {
+        super::configured(&Given, token, tokens)
+    }
+
     /// SHA-256 of `B`.
     const HASH_OF_B: &str = "sha256:df7e70e5021544f4834bbee64a9e3789febc4be81470df629cad6ddb03320a5c";
 
@@ -235,8 +269,8 @@ mod tests {
         for configured_as in ["B", HASH_OF_B, &HASH_OF_B.to_uppercase().replace("SHA256", "sha256")] {
             let tokens = configured(configured_as, "").unwrap();
             assert_eq!(tokens[0].permissions, Permissions { read: true, write: true, admin: true });
-            assert_eq!(ask(&tokens, "Bearer B", None), Ok("default spin-variable".into()));
-            assert_eq!(ask(&tokens, "bEARER  B ", Some("default")), Ok("default spin-variable".into()));
+            assert_eq!(ask(&tokens, "Bearer B", None), Ok("default a-setting".into()));
+            assert_eq!(ask(&tokens, "bEARER  B ", Some("default")), Ok("default a-setting".into()));
             assert_eq!(ask(&tokens, "Bearer B", Some("acme")), Err(Refusal::Forbidden));
             for wrong in ["Bearer b", "Bearer BB", "Bearer ", "Bearer", "Basic B", "B", "", HASH_OF_B] {
                 assert_eq!(ask(&tokens, wrong, None), Err(Refusal::Unauthenticated), "{wrong}");
@@ -248,6 +282,13 @@ mod tests {
     }
 
     #[test]
+    fn the_others_are_read_for_another_token_alone() {
+        let hold = |header| holder(&Given, Some(header), None, NOW);
+        assert_eq!(hold("Bearer B").map(|held| held.map(|token| token.tenant)), Ok(Ok("default".to_owned())));
+        assert_eq!(hold("Bearer C"), Err("tokens is asked for".to_owned()));
+    }
+
+    #[test]
     fn several_tenants() {
         let variable = format!(
             r#"[{{"tenant": "acme", "token": "A", "label": "Okta"}},
@@ -256,7 +297,7 @@ mod tests {
                 {{"tenant": "b", "token": "new", "expires": "2027-01-16", "permissions": ["read", "write", "admin"]}}]"#
         );
         let tokens = configured("T", &variable).unwrap();
-        assert_eq!(ask(&tokens, "Bearer T", None), Ok("default spin-variable".into()));
+        assert_eq!(ask(&tokens, "Bearer T", None), Ok("default a-setting".into()));
         assert_eq!(ask(&tokens, "Bearer A", None), Ok("acme Okta".into()));
         assert_eq!(ask(&tokens, "Bearer B", Some("b")), Ok("b tok_df7e70e50215".into()));
         assert_eq!(ask(&tokens, "Bearer A", Some("b")), Err(Refusal::Forbidden));
@@ -279,10 +320,10 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_and_no_token_shown() {
         refused("", "", "no token is configured");
-        refused("sha256:S3CRET", "", "variable `token`: `sha256:` is followed by 64 hexadecimal digits");
+        refused("sha256:S3CRET", "", "setting `token`: `sha256:` is followed by 64 hexadecimal digits");
         refused(&format!("sha256:{}", "é".repeat(32)), "", "64 hexadecimal digits");
         refused("S3CRET", r#"[{"tenant": "a", "token": "S3CRET"}]"#, "twice, for the tenants `default` and `a`");
-        refused("", "[S3CRET]", "variable `tokens`: no JSON at line 1 column 2");
+        refused("", "[S3CRET]", "setting `tokens`: no JSON at line 1 column 2");
         refused("", r#"{"tenant": "S3CRET"}"#, "a JSON array is expected");
         refused("", r#"["S3CRET"]"#, "entry 1: an object is expected");
         refused("", r#"[{"token": "S3CRET"}]"#, "entry 1: the key `tenant` is missing");
