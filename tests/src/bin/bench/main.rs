@@ -135,6 +135,8 @@ fn measure(report: &mut Report, size: usize, rows: &[Row], time: Duration) -> Re
     // What disturbs the machine for a while disturbs both, and one round only.
     for round in 1..=ROUNDS {
         eprintln!("bench: {} users: round {round} of {ROUNDS}", grouped(size));
+        disk::warm(data.path())?;
+        disk::warm(copy.path())?;
         for &row in rows {
             for &connections in row.connections() {
                 for (way, server) in [(Way::Component, &server), (Way::Native, &native)] {
