@@ -1,7 +1,7 @@
 //! Log lines, written by a thread of their own, many at a time.
 //!
 //! A request must not wait for a slow terminal or a full pipe to take its line, and waking a thread for each line costs more
-//! than the line: with tracing-appender's writer a quarter of the server's CPU went there. So whoever has a line adds it to a
+//! than the line: with tracing-appender's writer up to a quarter of a busy server's CPU went there. So whoever has a line adds it to a
 //! buffer, the first one wakes the thread, and that takes what has gathered a moment later.
 
 use std::io::{self, Write};
