@@ -1,7 +1,8 @@
 //! The question to the application, over wasi:http.
 
+use crate::bindings::exports::scimwell::provider::policy::{Change, Refusal};
 use crate::http::{Post, post};
-use crate::policy::{Change, OnFailure, Refusal, Verdict, question, unanswered, verdict};
+use crate::policy::{OnFailure, Verdict, question, unanswered, verdict};
 use crate::settings::Settings;
 use crate::url::Url;
 

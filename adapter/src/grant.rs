@@ -2,6 +2,8 @@
 
 use std::cell::RefCell;
 
+use crate::bindings::exports::scimwell::provider::authenticator::{AuthError, Principal};
+
 /// The latest grant: its number, and whose store it opens.
 struct Grant {
     number: u64,
@@ -13,8 +15,23 @@ thread_local! {
 }
 
 /// Replaces the grant, whatever the new one is: every store that is open ends.
-pub fn replace(tenant: Option<&str>) {
+fn replace(tenant: Option<&str>) {
     GRANT.with_borrow_mut(|grant| *grant = Grant { number: grant.number + 1, tenant: tenant.map(str::to_owned) });
+}
+
+/// Grants whom `decide` lets in, and nobody while it decides. Why nobody can be let in is written by `log`.
+pub fn decided(
+    decide: impl FnOnce() -> Result<Principal, AuthError>,
+    log: impl FnOnce(&str),
+) -> Result<Principal, AuthError> {
+    replace(None);
+    let principal = decide().inspect_err(|error| {
+        if let AuthError::Unavailable(why) = error {
+            log(why);
+        }
+    })?;
+    replace(Some(&principal.tenant));
+    Ok(principal)
 }
 
 /// The number of the grant that opens this tenant's store, if it is the latest.

@@ -2,6 +2,7 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`bindings`] | what wit-bindgen generates of `wit/`; each adapter exports it |
 //! | [`settings`] | where an adapter's settings come from, and what they are called there |
 //! | [`tokens`] | who is let in: tokens from settings |
 //! | [`policy`] | the question to the application before a change, and what its answer means |
@@ -9,8 +10,9 @@
 //! | [`url`] | where something is asked |
 //! | `callout`, `http` | the question, asked over wasi:http; compiled for WebAssembly only |
 //!
-//! Architecture invariant: only `callout` and `http` do I/O, and nothing here knows a host's own interfaces.
+//! Architecture invariant: only `callout` and `http` do I/O, [`tokens`] reads the clock, and nothing here knows a host's own interfaces.
 
+pub mod bindings;
 pub mod grant;
 pub mod policy;
 pub mod settings;

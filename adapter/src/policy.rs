@@ -6,35 +6,7 @@
 
 use serde_json::{Value, json};
 
-/// One resource about to change; documents are JSON.
-#[derive(Clone, Debug)]
-pub struct Change {
-    /// Whose data.
-    pub tenant: String,
-    /// Who asks.
-    pub subject: String,
-    /// `create`, `replace`, `patch` or `delete`.
-    pub operation: &'static str,
-    /// The resource type's name.
-    pub resource_type: String,
-    /// The resource's id.
-    pub id: String,
-    /// The document as it is.
-    pub before: Option<String>,
-    /// The document as it would be.
-    pub after: Option<String>,
-}
-
-/// Why a change is refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// An HTTP status from 400 to 499.
-    pub status: u16,
-    /// One of RFC 7644 table 9, where one fits.
-    pub scim_type: Option<String>,
-    /// What the identity provider's administrator should know, and do.
-    pub detail: String,
-}
+use crate::bindings::exports::scimwell::provider::policy::{Change, Operation, Refusal};
 
 /// What an answer means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,10 +46,16 @@ pub fn question(change: &Change) -> Vec<u8> {
         // The core renders documents; one that is no JSON is passed on as text rather than lost.
         Some(text) => serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone())),
     };
+    let operation = match change.operation {
+        Operation::Create => "create",
+        Operation::Replace => "replace",
+        Operation::Patch => "patch",
+        Operation::Delete => "delete",
+    };
     let question = json!({
         "tenant": change.tenant,
         "subject": change.subject,
-        "operation": change.operation,
+        "operation": operation,
         "resourceType": change.resource_type,
         "id": change.id,
         "before": document(&change.before),
@@ -149,7 +127,7 @@ mod tests {
         let change = Change {
             tenant: "acme".into(),
             subject: "Okta".into(),
-            operation: "create",
+            operation: Operation::Create,
             resource_type: "User".into(),
             id: "1".into(),
             before: None,

@@ -1,12 +1,14 @@
 //! Who is let in: bearer tokens from settings, as plain text or, better, as their SHA-256.
 
 use std::fmt::Write as _;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::bindings::exports::scimwell::provider::authenticator::{AuthError, Credentials, Permissions, Principal};
 use crate::settings::Settings;
 
 /// The tenant of the setting `token`.
@@ -19,39 +21,20 @@ const HASHED: &str = "sha256:";
 /// The keys of an entry of the setting `tokens`.
 const KEYS: [&str; 5] = ["tenant", "token", "label", "permissions", "expires"];
 
-/// What a token allows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(clippy::struct_excessive_bools, reason = "mirrors the WIT flags")]
-pub struct Permissions {
-    /// Read resources and discovery.
-    pub read: bool,
-    /// Create, change and delete resources.
-    pub write: bool,
-    /// Configure the tenant.
-    pub admin: bool,
-}
-
 /// A configured token: all but the token itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Token {
-    /// The tenant that it lets into.
-    pub tenant: String,
-    /// Its name in the log; not secret.
-    pub subject: String,
-    /// What it allows.
-    pub permissions: Permissions,
+#[derive(Clone, Debug)]
+struct Token {
+    /// Whom it lets in.
+    principal: Principal,
     /// When it ceases to hold: seconds since 1970.
-    pub expires: Option<i64>,
+    expires: Option<i64>,
     hash: [u8; 32],
 }
 
-/// Why a caller is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// No token, none that is configured, or one that has expired.
-    Unauthenticated,
-    /// A token of another tenant than the one that the URL names.
-    Forbidden,
+/// Whom the configured tokens let in. [`AuthError::Unavailable`] says what is wrong with the settings.
+pub fn authenticate<S: Settings>(settings: &S, credentials: &Credentials) -> Result<Principal, AuthError> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    holder(settings, credentials, i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
 }
 
 /// The tokens of the settings `token` (one, of the tenant `default`, with all permissions) and `tokens` (a JSON array).
@@ -60,9 +43,9 @@ fn configured<S: Settings>(settings: &S, token: &str, tokens: &str) -> Result<Ve
     let mut found = Vec::new();
     if !token.trim().is_empty() {
         let hash = hash_of(token).map_err(|why| format!("{}: {why}", settings.called("token")))?;
-        let permissions = Permissions { read: true, write: true, admin: true };
-        let subject = S::SUBJECT.to_owned();
-        found.push(Token { tenant: DEFAULT_TENANT.into(), subject, permissions, expires: None, hash });
+        let permissions = Permissions::all();
+        let principal = Principal { tenant: DEFAULT_TENANT.into(), subject: S::SUBJECT.to_owned(), permissions };
+        found.push(Token { principal, expires: None, hash });
     }
     if !tokens.trim().is_empty() {
         let called = settings.called("tokens");
@@ -79,7 +62,7 @@ fn configured<S: Settings>(settings: &S, token: &str, tokens: &str) -> Result<Ve
     for (at, token) in found.iter().enumerate() {
         // One of them would never be found.
         if let Some(twin) = found[..at].iter().find(|earlier| earlier.hash == token.hash) {
-            let (a, b) = (&twin.tenant, &token.tenant);
+            let (a, b) = (&twin.principal.tenant, &token.principal.tenant);
             return Err(format!("one token is configured twice, for the tenants `{a}` and `{b}`; give each its own"));
         }
     }
@@ -90,46 +73,39 @@ fn configured<S: Settings>(settings: &S, token: &str, tokens: &str) -> Result<Ve
     Ok(found)
 }
 
-/// The configured token that a request bears, if it holds for the tenant that the URL names. The error says what is wrong with
-/// the settings.
+/// Whom the configured token that a request bears lets in, if it holds for the tenant that the URL names.
 ///
 /// Where it is the one of the setting `token`, `tokens` is not read: Spin looks for a variable that nobody has set in the
 /// environment each time, which takes it some 50 µs. Whoever learns from the time that the token was right has learnt it
 /// from the answer.
-pub fn holder<S: Settings>(
-    settings: &S,
-    authorization: Option<&str>,
-    tenant_hint: Option<&str>,
-    now: i64,
-) -> Result<Result<Token, Refusal>, String> {
-    let token = settings.get("token")?;
+fn holder<S: Settings>(settings: &S, credentials: &Credentials, now: i64) -> Result<Principal, AuthError> {
+    let token = settings.get("token").map_err(AuthError::Unavailable)?;
+    let among = |tokens: &str| {
+        let configured = configured(settings, &token, tokens).map_err(AuthError::Unavailable)?;
+        held(&configured, credentials, now)
+    };
     if !token.is_empty()
-        && let Ok(token) = authenticate(&configured(settings, &token, "")?, authorization, tenant_hint, now)
+        && let Ok(principal) = among("")
     {
-        return Ok(Ok(token.clone()));
+        return Ok(principal);
     }
-    let configured = configured(settings, &token, &settings.get("tokens")?)?;
-    Ok(authenticate(&configured, authorization, tenant_hint, now).cloned())
+    among(&settings.get("tokens").map_err(AuthError::Unavailable)?)
 }
 
-/// Which of the tokens it is.
-fn authenticate<'t>(
-    tokens: &'t [Token],
-    authorization: Option<&str>,
-    tenant_hint: Option<&str>,
-    now: i64,
-) -> Result<&'t Token, Refusal> {
-    let offered: [u8; 32] = Sha256::digest(bearer(authorization).ok_or(Refusal::Unauthenticated)?).into();
+/// Whom the one of the tokens lets in that is borne.
+fn held(tokens: &[Token], credentials: &Credentials, now: i64) -> Result<Principal, AuthError> {
+    let offered = bearer(credentials.authorization.as_deref()).ok_or(AuthError::Unauthenticated)?;
+    let offered: [u8; 32] = Sha256::digest(offered).into();
     // All are compared, whichever fits: the time taken tells nothing.
     let found = tokens.iter().fold(None, |found, token| if same(&token.hash, &offered) { Some(token) } else { found });
-    let token = found.ok_or(Refusal::Unauthenticated)?;
+    let token = found.ok_or(AuthError::Unauthenticated)?;
     if token.expires.is_some_and(|expires| expires <= now) {
-        return Err(Refusal::Unauthenticated);
+        return Err(AuthError::Unauthenticated);
     }
-    if tenant_hint.is_some_and(|tenant| tenant != token.tenant) {
-        return Err(Refusal::Forbidden);
+    if credentials.tenant_hint.as_ref().is_some_and(|tenant| *tenant != token.principal.tenant) {
+        return Err(AuthError::Forbidden);
     }
-    Ok(token)
+    Ok(token.principal.clone())
 }
 
 fn entry_of(entry: &Value) -> Result<Token, String> {
@@ -148,7 +124,8 @@ fn entry_of(entry: &Value) -> Result<Token, String> {
         _ => format!("tok_{}", hex(&hash[..6])),
     };
     let expires = text(entry, "expires")?.map(seconds).transpose()?;
-    Ok(Token { tenant: tenant.to_owned(), subject, permissions: permissions(entry)?, expires, hash })
+    let principal = Principal { tenant: tenant.to_owned(), subject, permissions: permissions(entry)? };
+    Ok(Token { principal, expires, hash })
 }
 
 fn text<'e>(entry: &'e Map<String, Value>, key: &str) -> Result<Option<&'e str>, String> {
@@ -160,22 +137,18 @@ fn text<'e>(entry: &'e Map<String, Value>, key: &str) -> Result<Option<&'e str>,
 }
 
 fn permissions(entry: &Map<String, Value>) -> Result<Permissions, String> {
-    let mut permissions = Permissions::default();
     let names = match entry.get("permissions") {
         // What an identity provider needs.
-        None | Some(Value::Null) => return Ok(Permissions { read: true, write: true, admin: false }),
+        None | Some(Value::Null) => return Ok(Permissions::READ | Permissions::WRITE),
         Some(Value::Array(names)) => names,
         Some(_) => return Err("`permissions` is an array of `read`, `write` and `admin`".into()),
     };
-    for name in names {
-        match name.as_str() {
-            Some("read") => permissions.read = true,
-            Some("write") => permissions.write = true,
-            Some("admin") => permissions.admin = true,
-            _ => return Err(format!("`permissions`: {name} is none of `read`, `write` and `admin`")),
-        }
-    }
-    Ok(permissions)
+    names.iter().try_fold(Permissions::empty(), |permissions, name| match name.as_str() {
+        Some("read") => Ok(permissions | Permissions::READ),
+        Some("write") => Ok(permissions | Permissions::WRITE),
+        Some("admin") => Ok(permissions | Permissions::ADMIN),
+        _ => Err(format!("`permissions`: {name} is none of `read`, `write` and `admin`")),
+    })
 }
 
 /// Seconds since 1970 of a date (its start in UTC) or a date and time (RFC 3339).
@@ -259,33 +232,42 @@ mod tests {
     /// SHA-256 of `B`.
     const HASH_OF_B: &str = "sha256:df7e70e5021544f4834bbee64a9e3789febc4be81470df629cad6ddb03320a5c";
 
-    fn ask(tokens: &[Token], authorization: &str, tenant: Option<&str>) -> Result<String, Refusal> {
-        authenticate(tokens, Some(authorization), tenant, NOW)
-            .map(|token| format!("{} {}", token.tenant, token.subject))
+    fn bearing(authorization: Option<&str>, tenant: Option<&str>) -> Credentials {
+        Credentials {
+            authorization: authorization.map(str::to_owned),
+            tenant_hint: tenant.map(str::to_owned),
+            client_certificate_subject: None,
+            remote_address: None,
+        }
+    }
+
+    fn ask(tokens: &[Token], authorization: &str, tenant: Option<&str>) -> Result<String, AuthError> {
+        let principal = held(tokens, &bearing(Some(authorization), tenant), NOW)?;
+        Ok(format!("{} {}", principal.tenant, principal.subject))
     }
 
     #[test]
     fn one_token_for_the_default_tenant() {
         for configured_as in ["B", HASH_OF_B, &HASH_OF_B.to_uppercase().replace("SHA256", "sha256")] {
             let tokens = configured(configured_as, "").unwrap();
-            assert_eq!(tokens[0].permissions, Permissions { read: true, write: true, admin: true });
+            assert_eq!(tokens[0].principal.permissions, Permissions::READ | Permissions::WRITE | Permissions::ADMIN);
             assert_eq!(ask(&tokens, "Bearer B", None), Ok("default a-setting".into()));
             assert_eq!(ask(&tokens, "bEARER  B ", Some("default")), Ok("default a-setting".into()));
-            assert_eq!(ask(&tokens, "Bearer B", Some("acme")), Err(Refusal::Forbidden));
+            assert_eq!(ask(&tokens, "Bearer B", Some("acme")), Err(AuthError::Forbidden));
             for wrong in ["Bearer b", "Bearer BB", "Bearer ", "Bearer", "Basic B", "B", "", HASH_OF_B] {
-                assert_eq!(ask(&tokens, wrong, None), Err(Refusal::Unauthenticated), "{wrong}");
+                assert_eq!(ask(&tokens, wrong, None), Err(AuthError::Unauthenticated), "{wrong}");
             }
             // A leaked hash is no token.
-            assert_eq!(ask(&tokens, &format!("Bearer {HASH_OF_B}"), None), Err(Refusal::Unauthenticated));
-            assert_eq!(authenticate(&tokens, None, None, NOW), Err(Refusal::Unauthenticated));
+            assert_eq!(ask(&tokens, &format!("Bearer {HASH_OF_B}"), None), Err(AuthError::Unauthenticated));
+            assert_eq!(held(&tokens, &bearing(None, None), NOW), Err(AuthError::Unauthenticated));
         }
     }
 
     #[test]
     fn the_others_are_read_for_another_token_alone() {
-        let hold = |header| holder(&Given, Some(header), None, NOW);
-        assert_eq!(hold("Bearer B").map(|held| held.map(|token| token.tenant)), Ok(Ok("default".to_owned())));
-        assert_eq!(hold("Bearer C"), Err("tokens is asked for".to_owned()));
+        let hold = |header| holder(&Given, &bearing(Some(header), None), NOW);
+        assert_eq!(hold("Bearer B").map(|held| held.tenant), Ok("default".to_owned()));
+        assert_eq!(hold("Bearer C"), Err(AuthError::Unavailable("tokens is asked for".to_owned())));
     }
 
     #[test]
@@ -300,14 +282,12 @@ mod tests {
         assert_eq!(ask(&tokens, "Bearer T", None), Ok("default a-setting".into()));
         assert_eq!(ask(&tokens, "Bearer A", None), Ok("acme Okta".into()));
         assert_eq!(ask(&tokens, "Bearer B", Some("b")), Ok("b tok_df7e70e50215".into()));
-        assert_eq!(ask(&tokens, "Bearer A", Some("b")), Err(Refusal::Forbidden));
-        assert_eq!(ask(&tokens, "Bearer old", None), Err(Refusal::Unauthenticated));
+        assert_eq!(ask(&tokens, "Bearer A", Some("b")), Err(AuthError::Forbidden));
+        assert_eq!(ask(&tokens, "Bearer old", None), Err(AuthError::Unauthenticated));
         assert!(ask(&tokens, "Bearer new", None).is_ok());
-        let permissions: Vec<_> = tokens[1..].iter().map(|token| token.permissions).collect();
-        let read_write = Permissions { read: true, write: true, admin: false };
-        assert_eq!(permissions[0], read_write);
-        assert_eq!(permissions[1], Permissions { read: true, ..Permissions::default() });
-        assert_eq!(permissions[3], Permissions { admin: true, ..read_write });
+        let permissions: Vec<_> = tokens[1..].iter().map(|token| token.principal.permissions).collect();
+        let read_write = Permissions::READ | Permissions::WRITE;
+        assert_eq!(permissions, [read_write, Permissions::READ, read_write, read_write | Permissions::ADMIN]);
     }
 
     #[track_caller]

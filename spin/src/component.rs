@@ -1,13 +1,10 @@
 //! The exports: types converted at the boundary, failures logged, a store for no tenant but the one granted.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use scimwell_adapter::policy::Change;
+use scimwell_adapter::bindings::exports::scimwell::provider::{authenticator, policy, settings, storage};
 use scimwell_adapter::url::{Url, base_url};
 use scimwell_adapter::{callout, grant, tokens};
 use scimwell_storage_check::{self as store, Outcome, StoreError};
 
-use crate::bindings::exports::scimwell::provider::{authenticator, policy, settings, storage};
 use crate::settings::{Variables, variable};
 use crate::{postgres, sqlite};
 
@@ -22,54 +19,14 @@ impl authenticator::Guest for Adapter {
     fn authenticate(
         credentials: authenticator::Credentials,
     ) -> Result<authenticator::Principal, authenticator::AuthError> {
-        grant::replace(None);
-        let (authorization, hint) = (credentials.authorization.as_deref(), credentials.tenant_hint.as_deref());
-        let token = tokens::holder(&Variables, authorization, hint, now()).map_err(|why| {
-            log("nobody can be let in", &why);
-            authenticator::AuthError::Unavailable(why)
-        })?;
-        let token = token.map_err(|refusal| match refusal {
-            tokens::Refusal::Unauthenticated => authenticator::AuthError::Unauthenticated,
-            tokens::Refusal::Forbidden => authenticator::AuthError::Forbidden,
-        })?;
-        grant::replace(Some(&token.tenant));
-        let flag = |held, flag| if held { flag } else { authenticator::Permissions::empty() };
-        let permissions = flag(token.permissions.read, authenticator::Permissions::READ)
-            | flag(token.permissions.write, authenticator::Permissions::WRITE)
-            | flag(token.permissions.admin, authenticator::Permissions::ADMIN);
-        Ok(authenticator::Principal { tenant: token.tenant, subject: token.subject, permissions })
+        grant::decided(|| tokens::authenticate(&Variables, &credentials), |why| log("nobody can be let in", why))
     }
-}
-
-/// Seconds since 1970.
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 impl policy::Guest for Adapter {
     fn review(change: policy::Change) -> Result<(), policy::Refusal> {
-        let change = Change {
-            tenant: change.tenant,
-            subject: change.subject,
-            operation: match change.operation {
-                policy::Operation::Create => "create",
-                policy::Operation::Replace => "replace",
-                policy::Operation::Patch => "patch",
-                policy::Operation::Delete => "delete",
-            },
-            resource_type: change.resource_type,
-            id: change.id,
-            before: change.before,
-            after: change.after,
-        };
         let remedy = |url: &Url| format!("; does `allowed_outbound_hosts` name {}?", url.origin());
-        let reviewed = callout::review(&Variables, &change, remedy, |why| log("the policy can't be asked", why));
-        reviewed.map_err(|refusal| policy::Refusal {
-            status: refusal.status,
-            scim_type: refusal.scim_type,
-            detail: refusal.detail,
-        })
+        callout::review(&Variables, &change, remedy, |why| log("the policy can't be asked", why))
     }
 }
 
@@ -255,5 +212,5 @@ mod exported {
     #![allow(unreachable_pub, reason = "generated from wit/")]
     use super::Adapter;
 
-    crate::bindings::export!(Adapter with_types_in crate::bindings);
+    scimwell_adapter::bindings::export!(Adapter with_types_in scimwell_adapter::bindings);
 }

@@ -10,7 +10,7 @@
 //! | [`effect`] | a commit's mutations folded into what is left of each key, so that a commit is few statements |
 //! | `settings` | the Spin variables, read when they are needed |
 //!
-//! Tokens, URLs, the question to the application and the grant are `scimwell-adapter`'s.
+//! Tokens, URLs, the question to the application, the grant and what is generated of `wit/` are `scimwell-adapter`'s.
 //!
 //! Architecture invariant: [`effect`], [`payload`] and [`select`] do no I/O and know neither Spin nor WIT; the others are
 //! compiled for WebAssembly only.
@@ -19,8 +19,6 @@ pub mod effect;
 pub mod payload;
 pub mod select;
 
-#[cfg(target_family = "wasm")]
-mod bindings;
 #[cfg(target_family = "wasm")]
 mod component;
 #[cfg(target_family = "wasm")]

@@ -1,15 +1,12 @@
 //! The exports: each call is one request to the application, failures are logged, and a store is open for no tenant but the
 //! one granted.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
+use scimwell_adapter::bindings::exports::scimwell::provider::{authenticator, policy, settings, storage};
 use scimwell_adapter::http::{Post, Unanswered, post};
-use scimwell_adapter::policy::Change;
 use scimwell_adapter::settings::Settings;
 use scimwell_adapter::url::{Url, base_url};
 use scimwell_adapter::{callout, grant, tokens};
 
-use crate::bindings::exports::scimwell::provider::{authenticator, policy, settings, storage};
 use crate::settings::{Environment, timeout};
 use crate::{storage as wire, who};
 
@@ -29,14 +26,7 @@ impl authenticator::Guest for Adapter {
     fn authenticate(
         credentials: authenticator::Credentials,
     ) -> Result<authenticator::Principal, authenticator::AuthError> {
-        grant::replace(None);
-        let principal = decide(&credentials).inspect_err(|error| {
-            if let authenticator::AuthError::Unavailable(why) = error {
-                log("authenticator: nobody can be let in", why);
-            }
-        })?;
-        grant::replace(Some(&principal.tenant));
-        Ok(principal)
+        grant::decided(|| decide(&credentials), |why| log("authenticator: nobody can be let in", why))
     }
 }
 
@@ -45,7 +35,7 @@ fn decide(credentials: &authenticator::Credentials) -> Result<authenticator::Pri
     let setting = |name| Environment.get(name).map_err(authenticator::AuthError::Unavailable);
     let url = setting("authenticate_url")?;
     if url.is_empty() {
-        return by_token(credentials);
+        return tokens::authenticate(&Environment, credentials);
     }
     if !setting("token")?.is_empty() || !setting("tokens")?.is_empty() {
         let why = "it and tokens exclude each other: remove SCIMWELL_TOKEN and SCIMWELL_TOKENS";
@@ -61,26 +51,6 @@ fn decide(credentials: &authenticator::Credentials) -> Result<authenticator::Pri
     who::principal(status, &body)
 }
 
-fn by_token(credentials: &authenticator::Credentials) -> Result<authenticator::Principal, authenticator::AuthError> {
-    let (authorization, hint) = (credentials.authorization.as_deref(), credentials.tenant_hint.as_deref());
-    let held = tokens::holder(&Environment, authorization, hint, now());
-    let token = held.map_err(authenticator::AuthError::Unavailable)?.map_err(|refusal| match refusal {
-        tokens::Refusal::Unauthenticated => authenticator::AuthError::Unauthenticated,
-        tokens::Refusal::Forbidden => authenticator::AuthError::Forbidden,
-    })?;
-    let flag = |held, flag| if held { flag } else { authenticator::Permissions::empty() };
-    let permissions = flag(token.permissions.read, authenticator::Permissions::READ)
-        | flag(token.permissions.write, authenticator::Permissions::WRITE)
-        | flag(token.permissions.admin, authenticator::Permissions::ADMIN);
-    Ok(authenticator::Principal { tenant: token.tenant, subject: token.subject, permissions })
-}
-
-/// Seconds since 1970.
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
-}
-
 /// How long to wait for the storage and the authenticator, in nanoseconds.
 fn waits() -> Result<u64, String> {
     timeout(&Environment.get("storage_timeout")?).map_err(|why| named("storage_timeout", &why))
@@ -88,26 +58,7 @@ fn waits() -> Result<u64, String> {
 
 impl policy::Guest for Adapter {
     fn review(change: policy::Change) -> Result<(), policy::Refusal> {
-        let change = Change {
-            tenant: change.tenant,
-            subject: change.subject,
-            operation: match change.operation {
-                policy::Operation::Create => "create",
-                policy::Operation::Replace => "replace",
-                policy::Operation::Patch => "patch",
-                policy::Operation::Delete => "delete",
-            },
-            resource_type: change.resource_type,
-            id: change.id,
-            before: change.before,
-            after: change.after,
-        };
-        let reviewed = callout::review(&Environment, &change, |_| String::new(), |why| log("policy.review", why));
-        reviewed.map_err(|refusal| policy::Refusal {
-            status: refusal.status,
-            scim_type: refusal.scim_type,
-            detail: refusal.detail,
-        })
+        callout::review(&Environment, &change, |_| String::new(), |why| log("policy.review", why))
     }
 }
 
@@ -247,5 +198,5 @@ mod exported {
     #![allow(unreachable_pub, reason = "generated from wit/")]
     use super::Adapter;
 
-    crate::bindings::export!(Adapter with_types_in crate::bindings);
+    scimwell_adapter::bindings::export!(Adapter with_types_in scimwell_adapter::bindings);
 }

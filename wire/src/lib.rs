@@ -9,9 +9,8 @@
 //! | [`who`] | the question who is calling, and what an answer means |
 //! | [`settings`] | the settings, from the environment |
 //! | [`base64`] | bytes in JSON |
-//! | `bindings` | what wit-bindgen generates of `wit/` |
 //!
-//! Tokens and the question before a change are `scimwell-adapter`'s.
+//! Tokens, the question before a change and what is generated of `wit/` are `scimwell-adapter`'s.
 //!
 //! Architecture invariant: only `component` does I/O; it alone is compiled for WebAssembly only.
 
@@ -20,8 +19,7 @@ pub mod settings;
 pub mod storage;
 pub mod who;
 
-mod bindings;
 #[cfg(target_family = "wasm")]
 mod component;
 
-pub use bindings::exports::scimwell::provider::{authenticator, storage as store};
+pub use scimwell_adapter::bindings::exports::scimwell::provider::{authenticator, storage as store};

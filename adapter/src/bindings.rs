@@ -1,4 +1,4 @@
-//! What wit-bindgen generates: the adapter's exports. Spin's own interfaces are spin-sdk's.
+//! What wit-bindgen generates of `wit/`: an adapter's exports. Their records compile natively as well.
 
 #![allow(
     missing_docs,
@@ -11,4 +11,5 @@ wit_bindgen::generate!({
     path: "../wit",
     world: "scimwell:provider/adapter",
     pub_export_macro: true,
+    additional_derives: [PartialEq, Eq],
 });
