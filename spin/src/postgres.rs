@@ -12,7 +12,7 @@ use scimwell_storage_check::{
 use spin_sdk::pg4::{Connection, DbValue, ParameterValue as Sql, PgError, QueryError};
 
 use crate::payload;
-use crate::select::{KEYS_ONLY, Parameter, Question, Row, WITH_VALUES};
+use crate::select::{Cell, KEYS_ONLY, Parameter, Question, WITH_VALUES};
 
 /// How often a statement that lost against others (SQLSTATE 40001, 40P01), or that found no tables, runs again.
 const ATTEMPTS: u32 = 8;
@@ -174,32 +174,30 @@ fn blob(bytes: &[u8]) -> Sql {
 
 /// The answer of one statement.
 fn ask(url: &str, asked: &Question<'_>) -> Result<Reading, StoreError> {
-    if asked.keys.is_empty() && asked.ranges.is_empty() {
-        return Ok(Reading::default());
-    }
-    let parameters: Vec<Sql> = asked
-        .parameters()
-        .into_iter()
-        .map(|parameter| match parameter {
-            Parameter::Text(value) => text(value),
-            Parameter::Bytes(value) => blob(value),
-            Parameter::Number(value) => Sql::Int64(value),
-        })
-        .collect();
-    let statement = format!("{} UNION ALL SELECT NULL, NULL, NULL", asked.statement('$'));
-    Ok(asked.answer(query(url, &statement, &parameters)?.into_iter().filter_map(row)))
+    // The row of NULLs is passed over.
+    asked.ask('$', |statement, parameters| {
+        query(url, &format!("{statement} UNION ALL SELECT NULL, NULL, NULL"), parameters)
+    })
 }
 
-/// Nothing for the row of NULLs.
-fn row(row: Vec<DbValue>) -> Option<Row> {
-    let mut values = row.into_iter();
-    let Some(DbValue::Int64(part)) = values.next() else { return None };
-    let mut bytes = || match values.next() {
-        Some(DbValue::Binary(bytes)) => Some(bytes),
-        _ => None,
-    };
-    let entry = Entry { key: bytes()?, value: bytes().unwrap_or_default() };
-    Some(Row { part: usize::try_from(part).ok()?, entry })
+impl From<Parameter<'_>> for Sql {
+    fn from(parameter: Parameter<'_>) -> Self {
+        match parameter {
+            Parameter::Text(value) => Self::Str(value.to_owned()),
+            Parameter::Bytes(value) => Self::Binary(value.to_vec()),
+            Parameter::Number(value) => Self::Int64(value),
+        }
+    }
+}
+
+impl Cell for DbValue {
+    fn number(self) -> Option<i64> {
+        if let Self::Int64(number) = self { Some(number) } else { None }
+    }
+
+    fn bytes(self) -> Option<Vec<u8>> {
+        if let Self::Binary(bytes) = self { Some(bytes) } else { None }
+    }
 }
 
 /// The rows of one statement, which is a transaction of its own.

@@ -37,12 +37,29 @@ pub enum Parameter<'q> {
 }
 
 /// A row of an answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
+struct Row {
     /// To what it belongs: 0 is the keys, 1 the first of the ranges.
-    pub part: usize,
+    part: usize,
     /// The key and, where it was asked for, the value.
-    pub entry: Entry,
+    entry: Entry,
+}
+
+/// A value in a row of a database.
+pub trait Cell {
+    /// The number that it is.
+    fn number(self) -> Option<i64>;
+    /// The bytes that it is.
+    fn bytes(self) -> Option<Vec<u8>>;
+}
+
+impl Row {
+    /// The row of these cells; none where there is no number or no key in its place.
+    fn of<C: Cell>(cells: Vec<C>) -> Option<Self> {
+        let mut cells = cells.into_iter();
+        let part = usize::try_from(cells.next()?.number()?).ok()?;
+        let key = cells.next()?.bytes()?;
+        Some(Self { part, entry: Entry { key, value: cells.next().and_then(Cell::bytes).unwrap_or_default() } })
+    }
 }
 
 impl<'q> Question<'q> {
@@ -69,7 +86,7 @@ impl<'q> Question<'q> {
 
     /// Rows of a part's number, key and value (NULL where only keys are wanted), in no certain order. `sign` is what a
     /// parameter's number follows: `?` or `$`.
-    pub fn statement(&self, sign: char) -> String {
+    fn statement(&self, sign: char) -> String {
         let mut text = String::new();
         let mut number = 1;
         let mut place = move || {
@@ -104,7 +121,7 @@ impl<'q> Question<'q> {
     }
 
     /// The parameters of [`statement`](Self::statement).
-    pub fn parameters(&self) -> Vec<Parameter<'q>> {
+    fn parameters(&self) -> Vec<Parameter<'q>> {
         let mut parameters = vec![Parameter::Text(self.tenant)];
         parameters.extend(self.keys.iter().map(|key| Parameter::Bytes(key)));
         if !self.ranges.is_empty() {
@@ -117,8 +134,21 @@ impl<'q> Question<'q> {
         parameters
     }
 
+    /// Has `query` run the statement with its parameters, and reads its rows.
+    pub fn ask<P: From<Parameter<'q>>, C: Cell, E>(
+        &self,
+        sign: char,
+        query: impl FnOnce(&str, &[P]) -> Result<Vec<Vec<C>>, E>,
+    ) -> Result<Reading, E> {
+        if self.keys.is_empty() && self.ranges.is_empty() {
+            return Ok(Reading::default());
+        }
+        let parameters: Vec<P> = self.parameters().into_iter().map(P::from).collect();
+        Ok(self.answer(query(&self.statement(sign), &parameters)?.into_iter().filter_map(Row::of)))
+    }
+
     /// What the statement's rows say.
-    pub fn answer(&self, rows: impl IntoIterator<Item = Row>) -> Reading {
+    fn answer(&self, rows: impl IntoIterator<Item = Row>) -> Reading {
         let mut found: BTreeMap<Key, Value> = BTreeMap::new();
         let mut entries: Vec<Vec<Entry>> = vec![Vec::new(); self.ranges.len()];
         for Row { part, entry } in rows {
@@ -200,6 +230,31 @@ mod tests {
         };
         assert_eq!(in_order(&reading), [vec![b"a".to_vec(), b"b".to_vec()], vec![b"d".to_vec()]]);
         assert_eq!(in_order(&asked(true).answer(rows()))[0], [b"b".to_vec(), b"a".to_vec()]);
+    }
+
+    impl Cell for Option<&str> {
+        fn number(self) -> Option<i64> {
+            self?.parse().ok()
+        }
+
+        fn bytes(self) -> Option<Vec<u8>> {
+            self.map(Into::into)
+        }
+    }
+
+    #[test]
+    fn what_is_no_row_is_passed_over() {
+        let ranges = [range("a", "z")];
+        let asked = Question { tenant: "t", keys: &[], ranges: &ranges, options: ScanOptions::default() };
+        let rows =
+            [[Some("1"), Some("k"), Some("v")], [Some("1"), Some("l"), None], [Some("1"), None, None], [None; 3]];
+        let rows = rows.map(|row| row.to_vec()).to_vec();
+        let found = asked.ask('?', |_, _: &[Parameter<'_>]| Ok::<_, ()>(rows)).unwrap();
+        let entry = |key: &str, value: &str| Entry { key: key.into(), value: value.into() };
+        assert_eq!(found.entries, [[entry("k", "v"), entry("l", "")]]);
+        let nothing = Question::values("t", &[]);
+        let found = nothing.ask('?', |_, _: &[Parameter<'_>]| Err::<Vec<Vec<Option<&str>>>, _>("it asks"));
+        assert_eq!(found, Ok(Reading::default()));
     }
 
     #[track_caller]

@@ -13,7 +13,7 @@ use scimwell_storage_check::{
 use spin_sdk::sqlite3::{Connection, Error, RowResult, Value as Sql};
 
 use crate::effect::{Effect, Reads, Stored, holds};
-use crate::select::{KEYS_ONLY, Parameter, Question, Row, WITH_VALUES};
+use crate::select::{Cell, KEYS_ONLY, Parameter, Question, WITH_VALUES};
 
 /// The database's label in the manifest.
 const DATABASE: &str = "default";
@@ -195,19 +195,34 @@ fn write(db: &Connection, tenant: &str, effect: Effect) -> Result<(), Failed> {
 
 /// The answer of one statement.
 fn ask(db: &Connection, asked: &Question<'_>) -> Result<Reading, Failed> {
-    if asked.keys.is_empty() && asked.ranges.is_empty() {
-        return Ok(Reading::default());
+    asked.ask('?', |statement, parameters| {
+        Ok(query(db, statement, parameters)?.into_iter().map(|row| row.values).collect())
+    })
+}
+
+impl From<Parameter<'_>> for Sql {
+    fn from(parameter: Parameter<'_>) -> Self {
+        match parameter {
+            Parameter::Text(value) => Self::Text(value.to_owned()),
+            Parameter::Bytes(value) => Self::Blob(value.to_vec()),
+            Parameter::Number(value) => Self::Integer(value),
+        }
     }
-    let parameters: Vec<Sql> = asked
-        .parameters()
-        .into_iter()
-        .map(|parameter| match parameter {
-            Parameter::Text(value) => text(value),
-            Parameter::Bytes(value) => blob(value),
-            Parameter::Number(value) => Sql::Integer(value),
-        })
-        .collect();
-    Ok(asked.answer(query(db, &asked.statement('?'), &parameters)?.into_iter().map(row)))
+}
+
+impl Cell for Sql {
+    fn number(self) -> Option<i64> {
+        if let Self::Integer(number) = self { Some(number) } else { None }
+    }
+
+    fn bytes(self) -> Option<Vec<u8>> {
+        match self {
+            Self::Blob(bytes) => Some(bytes),
+            // The columns hold BLOBs only; another hand may have written there.
+            Self::Text(text) => Some(text.into_bytes()),
+            Self::Integer(_) | Self::Real(_) | Self::Null => None,
+        }
+    }
 }
 
 /// The values of any number of keys.
@@ -228,21 +243,6 @@ fn scan_page(
 ) -> Result<Vec<Entry>, Failed> {
     let options = ScanOptions { limit: u32::try_from(limit).unwrap_or(u32::MAX), ..options };
     Ok(ask(db, &Question::entries(tenant, range, options))?.entries.pop().unwrap_or_default())
-}
-
-fn row(row: RowResult) -> Row {
-    let mut values = row.values.into_iter();
-    let part = match values.next() {
-        Some(Sql::Integer(part)) => usize::try_from(part).unwrap_or_default(),
-        _ => 0,
-    };
-    let mut bytes = || match values.next() {
-        Some(Sql::Blob(bytes)) => bytes,
-        // The columns hold BLOBs only; another hand may have written there.
-        Some(Sql::Text(text)) => text.into_bytes(),
-        Some(Sql::Integer(_) | Sql::Real(_) | Sql::Null) | None => Vec::new(),
-    };
-    Row { part, entry: Entry { key: bytes(), value: bytes() } }
 }
 
 /// `?first, …`: so many places for parameters.
