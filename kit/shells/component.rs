@@ -137,9 +137,10 @@ fn grant<'a>(open: &'a mut Option<Open>, wanted: &str) -> Result<&'a Open, Store
     Ok(open.insert(Open { wanted: wanted.to_owned(), tenant: principal.tenant, store }))
 }
 
+/// The tenant's name is its token too, for authenticators that know tokens only.
 fn credentials(tenant: Option<&str>) -> authenticator::Credentials {
     authenticator::Credentials {
-        authorization: None,
+        authorization: tenant.map(|tenant| format!("Bearer {tenant}")),
         tenant_hint: tenant.map(str::to_owned),
         client_certificate_subject: None,
         remote_address: None,

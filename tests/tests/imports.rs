@@ -90,12 +90,26 @@ fn storage_check() {
     check("scimwell-storage-check.wasm", &imports, &["scimwell:provider/storage-check@0.1.0"]);
 }
 
+/// Behind HTTP it wants its verdicts from whoever it is composed with.
+#[test]
+fn storage_check_behind_http() {
+    let imports = [
+        "scimwell:provider/storage-check@0.1.0",
+        "wasi:http/types@0.2.12",
+        "wasi:io/error@0.2.12",
+        "wasi:io/streams@0.2.12",
+        "wasi:random/insecure-seed@0.2.6",
+    ];
+    check("scimwell-storage-check-http.wasm", &imports, &["wasi:http/incoming-handler@0.2.12"]);
+}
+
 /// Composed, nothing of ours is left to import: what remains is the host's.
 #[test]
 fn composed() {
     let service = "wasi:http/incoming-handler@0.2.12";
     check_composed("scimwell-on-spin.wasm", service, &["spin:", "fermyon:spin/", "wasi:"]);
     check_composed("scimwell-over-wire.wasm", service, &["wasi:"]);
+    check_composed("scimwell-storage-check-on-spin.wasm", service, &["spin:", "fermyon:spin/", "wasi:"]);
     check_composed("scimwell-storage-check-over-wire.wasm", "scimwell:provider/storage-check@0.1.0", &["wasi:"]);
 }
 

@@ -18,11 +18,13 @@ use scimwell_tests::postgres::PostgresServer;
 use scimwell_tests::race::{one_was_created, race};
 use scimwell_tests::scenario::{recorded, replay};
 use scimwell_tests::server::workspace;
-use scimwell_tests::spin::{Application, Bridge, Manifest, Way, find_spin};
+use scimwell_tests::spin::{self, Application, Bridge, Manifest, Way, find_spin};
 use serde_json::{Value, json};
 
 /// Clients that create the same user at once.
 const RACERS: usize = 8;
+/// Those who take part in a race of the storage check.
+const PARTS: usize = 8;
 
 fn component(file: &str) -> Vec<u8> {
     let path = workspace().join("target/components").join(file);
@@ -43,14 +45,19 @@ async fn storage_contract() {
     assert!(violations.is_empty(), "{violations:#?}");
 }
 
-/// PostgreSQL instead of SQLite; the manifest allows the connection.
-fn on_postgres(server: &PostgresServer) -> Manifest {
+/// A new database: where it is, and the variables that lead there.
+fn postgresql(server: &PostgresServer) -> (String, [(&'static str, String); 2]) {
     let url = server.database();
     let (_, rest) = url.split_once('@').expect("the URL has a user");
     let (host, _) = rest.split_once('/').expect("the URL has a database");
-    Manifest { outbound: vec![format!("postgres://{host}")], ..Manifest::default() }
-        .variable("storage", "postgres")
-        .variable("postgres_url", url)
+    (format!("postgres://{host}"), [("storage", "postgres".to_owned()), ("postgres_url", url)])
+}
+
+/// PostgreSQL instead of SQLite; the manifest allows the connection.
+fn on_postgres(server: &PostgresServer) -> Manifest {
+    let (allowed, variables) = postgresql(server);
+    let manifest = Manifest { outbound: vec![allowed], ..Manifest::default() };
+    variables.into_iter().fold(manifest, |manifest, (name, value)| manifest.variable(name, value))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,6 +97,38 @@ async fn creations_at_once(local: &Local, count: usize) -> Vec<u16> {
     let mut statuses = tasks.join_all().await;
     statuses.sort_unstable();
     statuses
+}
+
+#[test]
+fn the_storage_check() {
+    checks(&stand_in());
+}
+
+#[test]
+fn what_the_storage_check_answers() {
+    let directory = DataDirectory::new("spin-check-answers");
+    let up = stand_in().start_check(&[], directory.path(), &[("storage", "postgres".to_owned())]);
+    let mut client = up.client();
+    let mut ask = |method, target| client.send(&Request::new(method, target)).expect("the server answers");
+    let listed = ask("GET", "/").json();
+    assert!(listed[0] == json!({"name": "grants", "clause": listed[0]["clause"], "race": false}), "{listed}");
+    // The variable `postgres_url` is empty: nothing can pass.
+    let failed = ask("POST", "/get");
+    assert_eq!((failed.status, &failed.json()["verdict"]), (500, &json!("failed")), "{failed}");
+    assert!(failed.json()["why"].as_str().is_some_and(|why| why.contains("postgres_url")), "{failed}");
+    let no_race = ask("POST", "/get/prepare");
+    assert!(no_race.status == 500 && no_race.json()["why"].as_str().is_some_and(|why| why.contains("no parts")));
+    for (method, target, status) in [
+        ("POST", "/", 404),
+        ("POST", "/gett", 404),
+        ("POST", "/create-race/parts/1", 404),
+        ("POST", "/create-race/parts/one/2", 404),
+        ("GET", "/get", 405),
+        ("DELETE", "/", 405),
+    ] {
+        let answer = ask(method, target);
+        assert!(answer.status == status && answer.json()["error"].is_string(), "{method} {target}: {answer}");
+    }
 }
 
 #[test]
@@ -143,7 +182,8 @@ fn spin_up() {
                 in_postgresql(&way);
                 asks(&way);
             }
-            format!("{version}: as the stand-in, with both manifests")
+            checks(&Way::Spin("spin/storage-check.toml"));
+            format!("{version}: as the stand-in, with both manifests; the storage contract on SQLite and PostgreSQL")
         }
     };
     println!("{report}");
@@ -156,6 +196,21 @@ fn data_of(way: &Way, name: &str) -> DataDirectory {
         Way::StandIn(_) => DataDirectory::new(name),
         Way::Spin(manifest) => DataDirectory::new(&format!("{name}-{}", manifest.replace(['/', '.'], "-"))),
     }
+}
+
+/// The storage contract on both databases, the parts of races in instances of their own.
+fn checks(way: &Way) {
+    let directory = data_of(way, "spin-check");
+    let up = way.start_check(&[], directory.path(), &[]);
+    let failures = spin::failures(&up, PARTS);
+    assert!(failures.is_empty(), "{way:?} on SQLite: {failures:#?}");
+
+    let server = PostgresServer::shared();
+    let (allowed, variables) = postgresql(&server);
+    let directory = data_of(way, "spin-check-postgresql");
+    let up = way.start_check(&[allowed.as_str()], directory.path(), &variables);
+    let failures = spin::failures(&up, PARTS);
+    assert!(failures.is_empty(), "{way:?} on PostgreSQL: {failures:#?}");
 }
 
 /// What identity providers send, each scenario in a tenant of its own.
@@ -293,12 +348,9 @@ fn base_url(way: &Way) {
 /// On PostgreSQL instead of SQLite: nothing prepared, several who create one user, reads of all kinds, a restart.
 fn in_postgresql(way: &Way) {
     let server = PostgresServer::shared();
-    let url = server.database();
-    let (_, host) = url.split_once('@').expect("the URL has a user");
-    let (host, _) = host.split_once('/').expect("the URL has a database");
-    let allowed = format!("postgres://{host}");
+    let (allowed, database) = postgresql(&server);
+    let variables = [&[("token", "T".to_owned())], &database[..]].concat();
     let directory = data_of(way, "spin-postgresql");
-    let variables = [("token", "T".to_owned()), ("storage", "postgres".to_owned()), ("postgres_url", url.clone())];
     let start = || way.start_allowing(&[allowed.as_str()], directory.path(), &variables);
     let up = start();
     for round in 0..2 {

@@ -15,6 +15,8 @@ use crate::workspace::{WASM_TARGET, Workspace, become_program, say};
 pub(crate) const PROVIDER: &str = "scimwell.wasm";
 /// The component that checks a storage.
 pub(crate) const STORAGE_CHECK: &str = "scimwell-storage-check.wasm";
+/// The same behind HTTP, over what it is composed with.
+pub(crate) const CHECK_HTTP: &str = "scimwell-storage-check-http.wasm";
 /// The component of world `service`.
 pub(crate) const SERVICE: &str = "scimwell-http.wasm";
 /// The adapter that runs it on Spin.
@@ -22,13 +24,14 @@ pub(crate) const ADAPTER: &str = "scimwell-spin.wasm";
 /// The adapter that asks an application by HTTP.
 pub(crate) const WIRE: &str = "scimwell-wire.wasm";
 
-/// What the crates leave and what the components are called: the guest's two examples, the adapters and the storage's check.
-const COMPONENTS: [(&str, &str); 5] = [
+/// What the crates leave and what the components are called: the guest's two examples, the adapters and the storage's check, which is two.
+const COMPONENTS: [(&str, &str); 6] = [
     ("examples/scimwell.wasm", PROVIDER),
     ("examples/scimwell_http.wasm", SERVICE),
     ("scimwell_spin.wasm", ADAPTER),
     ("scimwell_wire.wasm", WIRE),
     ("examples/scimwell_storage_check.wasm", STORAGE_CHECK),
+    ("examples/scimwell_storage_check_http.wasm", CHECK_HTTP),
 ];
 
 /// `cargo xtask build`

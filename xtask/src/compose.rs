@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use wac_graph::types::Package;
 use wac_graph::{CompositionGraph, EncodeOptions, plug};
 
-use crate::build::{self, ADAPTER, SERVICE, STORAGE_CHECK, WIRE};
+use crate::build::{self, ADAPTER, CHECK_HTTP, SERVICE, STORAGE_CHECK, WIRE};
 use crate::workspace::{Workspace, say};
 
 /// The service on Spin.
@@ -16,12 +16,18 @@ pub(crate) const COMPOSED: &str = "scimwell-on-spin.wasm";
 pub(crate) const OVER_WIRE: &str = "scimwell-over-wire.wasm";
 /// The storage's check over the wire.
 const CHECK_OVER_WIRE: &str = "scimwell-storage-check-over-wire.wasm";
+/// The storage's check on Spin.
+const CHECK_ON_SPIN: &str = "scimwell-storage-check-on-spin.wasm";
 
-/// What is composed: a component, its adapter, and what both are called.
-const COMPOSITIONS: [(&str, &str, &str); 3] =
-    [(SERVICE, ADAPTER, COMPOSED), (SERVICE, WIRE, OVER_WIRE), (STORAGE_CHECK, WIRE, CHECK_OVER_WIRE)];
+/// What is composed, and what it is called: each component imports what the next one exports.
+const COMPOSITIONS: [(&[&str], &str); 4] = [
+    (&[SERVICE, ADAPTER], COMPOSED),
+    (&[SERVICE, WIRE], OVER_WIRE),
+    (&[STORAGE_CHECK, WIRE], CHECK_OVER_WIRE),
+    (&[CHECK_HTTP, STORAGE_CHECK, ADAPTER], CHECK_ON_SPIN),
+];
 
-/// What the adapter must have taken over entirely.
+/// What components must bring one another.
 const PROVIDED: &str = "scimwell:provider/";
 
 /// `cargo xtask compose`
@@ -39,28 +45,37 @@ pub(crate) fn compose(workspace: &Workspace, arguments: &[String]) -> Result<()>
 
 /// Composes what [`build::components`] has left.
 pub(crate) fn composed(workspace: &Workspace) -> Result<()> {
-    COMPOSITIONS
-        .iter()
-        .try_for_each(|(component, adapter, composition)| plugged(workspace, component, adapter, composition))
+    COMPOSITIONS.iter().try_for_each(|(chain, composition)| {
+        let bytes = chained(workspace, chain).with_context(|| format!("{composition} can't be composed"))?;
+        build::write_changed(&bytes, &workspace.components().join(composition))
+    })
 }
 
-fn plugged(workspace: &Workspace, component: &str, adapter: &str, composition: &str) -> Result<()> {
-    let components = workspace.components();
+/// The first component over the second, and so on.
+fn chained(workspace: &Workspace, chain: &[&str]) -> Result<Vec<u8>> {
+    let Some((socket, rest)) = chain.split_first() else { bail!("there is nothing to compose") };
+    let path = workspace.components().join(socket);
+    let component = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    match rest.first() {
+        None => Ok(component),
+        Some(next) => plugged(component, chained(workspace, rest)?)
+            .with_context(|| format!("{next} does not fit {socket}; are both built from the same wit/?")),
+    }
+}
+
+/// One component with its imports taken from the other.
+fn plugged(component: Vec<u8>, adapter: Vec<u8>) -> Result<Vec<u8>> {
     let mut graph = CompositionGraph::new();
-    let mut register = |name: &str, file: &str| {
-        let path = components.join(file);
-        let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let package = Package::from_bytes(name, None, bytes, graph.types_mut())
-            .with_context(|| format!("{} is no component", path.display()))?;
-        graph.register_package(package).with_context(|| format!("{} can't be composed", path.display()))
+    let mut register = |name: &str, bytes: Vec<u8>| {
+        let package = Package::from_bytes(name, None, bytes, graph.types_mut()).context("it is no component")?;
+        graph.register_package(package).context("it can't be composed")
     };
-    let socket = register("scimwell:service", component)?;
-    let adapting = register("scimwell:adapter", adapter)?;
-    plug(&mut graph, vec![adapting], socket).with_context(|| format!("{adapter} does not fit {component}"))?;
+    let socket = register("scimwell:socket", component)?;
+    let plugs = vec![register("scimwell:plug", adapter)?];
+    plug(&mut graph, plugs, socket)?;
     // An interface of another shape would stay an import rather than fail.
     if let Some((left, ..)) = graph.imports().find(|(name, ..)| name.starts_with(PROVIDED)) {
-        bail!("{adapter} does not bring {left} as {component} wants it; are both built from the same wit/?");
+        bail!("{left} is left to import");
     }
-    let bytes = graph.encode(EncodeOptions::default()).context("the composition can't be encoded")?;
-    build::write_changed(&bytes, &components.join(composition))
+    graph.encode(EncodeOptions::default()).context("the composition can't be encoded")
 }

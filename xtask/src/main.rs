@@ -41,8 +41,8 @@ usage: cargo xtask <command>
                            builds of the component against the first of them: size and speed
 
 build leaves target/release/scimwell and, in target/components, scimwell.wasm, scimwell-http.wasm, scimwell-spin.wasm,
-scimwell-on-spin.wasm, scimwell-wire.wasm, scimwell-over-wire.wasm, scimwell-storage-check.wasm and
-scimwell-storage-check-over-wire.wasm.";
+scimwell-on-spin.wasm, scimwell-wire.wasm, scimwell-over-wire.wasm and scimwell-storage-check.wasm, with -http, -on-spin and
+-over-wire in its name too.";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -10,6 +10,7 @@
 mod application;
 mod bindings;
 mod bridge;
+mod check;
 mod outbound;
 mod postgres;
 mod server;
@@ -21,6 +22,7 @@ use std::path::PathBuf;
 
 pub use application::Application;
 pub use bridge::Bridge;
+pub use check::failures;
 pub use server::serve;
 pub use up::{Up, Way, find_spin};
 

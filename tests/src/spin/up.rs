@@ -10,6 +10,9 @@ use crate::server::{Server, workspace};
 /// The variables that the manifests state themselves, rather than leave to `--variable`.
 const WRITTEN: [&str; 2] = ["storage", "base_url"];
 
+/// The manifest of the storage check.
+const CHECK: &str = "spin/storage-check.toml";
+
 /// What runs the component.
 #[derive(Clone, Debug)]
 pub enum Way {
@@ -35,10 +38,7 @@ impl Way {
     /// The same with these `allowed_outbound_hosts`.
     pub fn start_allowing(&self, hosts: &[&str], data: &Path, variables: &[(&str, String)]) -> Up {
         match self {
-            Self::StandIn(binary) => {
-                let allowed = hosts.iter().flat_map(|host| ["--allow".to_owned(), (*host).to_owned()]);
-                stand_in(binary, "scimwell-on-spin.wasm", data, &[told(variables), allowed.collect()].concat())
-            }
+            Self::StandIn(binary) => stand_in(binary, "scimwell-on-spin.wasm", hosts, data, variables),
             Self::Spin(manifest) => {
                 let (written, told_apart) =
                     variables.iter().cloned().partition::<Vec<_>, _>(|(name, _)| WRITTEN.contains(name));
@@ -51,10 +51,23 @@ impl Way {
         }
     }
 
+    /// Starts the storage check in the same way.
+    pub fn start_check(&self, hosts: &[&str], data: &Path, variables: &[(&str, String)]) -> Up {
+        match self {
+            Self::StandIn(binary) => {
+                let manifest = std::fs::read_to_string(workspace().join(CHECK)).expect("the manifest can be read");
+                let tokens = manifest.split("'''").nth(1).expect("it states tokens");
+                let variables = [variables, &[("tokens", tokens.to_owned())]].concat();
+                stand_in(binary, "scimwell-storage-check-on-spin.wasm", hosts, data, &variables)
+            }
+            Self::Spin(_) => Self::Spin(CHECK).start_allowing(hosts, data, variables),
+        }
+    }
+
     /// Starts one of the components that `cargo xtask bench --spin` measures beside ours, with nothing but the database.
     pub fn start_bare(&self, component: &str, data: &Path) -> Up {
         match self {
-            Self::StandIn(binary) => stand_in(binary, component, data, &[]),
+            Self::StandIn(binary) => stand_in(binary, component, &[], data, &[]),
             Self::Spin(_) => {
                 let source = workspace().join("target/components").join(component);
                 let manifest = format!(
@@ -70,10 +83,11 @@ impl Way {
     }
 }
 
-fn stand_in(binary: &Path, component: &str, data: &Path, variables: &[String]) -> Up {
+fn stand_in(binary: &Path, component: &str, hosts: &[&str], data: &Path, variables: &[(&str, String)]) -> Up {
     let mut command = Command::new(binary);
     command.arg(workspace().join("target/components").join(component));
-    command.arg("--sqlite").arg(data.join("sqlite.db")).args(variables);
+    command.arg("--sqlite").arg(data.join("sqlite.db")).args(told(variables));
+    command.args(hosts.iter().flat_map(|host| ["--allow", host]));
     Up { server: Server::spawn(command), group: None }
 }
 
