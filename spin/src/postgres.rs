@@ -2,7 +2,9 @@
 //!
 //! Spin 4.0.2 gives a connection back to its pool as it is: a transaction that an instance left open would be committed by
 //! the next request. So nothing here spans two statements: a commit is one call of a function in the database, and each
-//! read is one statement. A query without rows never returns there, so each has at least one: the last, of NULLs.
+//! read is one statement. A query without rows never returns there, so each has at least one: the last, of NULLs. What
+//! fails after a query has begun comes as text without its SQLSTATE; what is executed fails with all that PostgreSQL tells.
+//! So a commit is executed, and how many rows it leaves tells how it ended.
 
 use std::cell::RefCell;
 
@@ -155,12 +157,11 @@ pub(crate) fn count(url: &str, tenant: &str, range: &KeyRange) -> Result<u64, St
 /// Apply all mutations if every check holds.
 pub(crate) fn commit(url: &str, tenant: &str, checks: &[Check], mutations: &[Mutation]) -> Result<Outcome, StoreError> {
     check_sizes(checks, mutations)?;
-    let asked = Sql::Str(payload::of(checks, mutations));
-    let rows = query(url, "SELECT scimwell_commit_1($1, $2::text::jsonb)", &[text(tenant), asked])?;
-    match rows.first().and_then(|row| row.first()) {
-        Some(DbValue::Str(outcome)) if outcome == "committed" => Ok(Outcome::Committed),
-        Some(DbValue::Str(outcome)) if outcome == "conflict" => Ok(Outcome::Conflict),
-        other => Err(StoreError::Other(format!("PostgreSQL ended a commit with {other:?}"))),
+    let parameters = [text(tenant), Sql::Str(payload::of(checks, mutations))];
+    let statement = "SELECT 1 FROM scimwell_commit_1($1, $2::text::jsonb) AS outcome WHERE outcome = 'committed'";
+    match connected(url, |db| db.execute(statement, &parameters))? {
+        0 => Ok(Outcome::Conflict),
+        _ => Ok(Outcome::Committed),
     }
 }
 
@@ -200,21 +201,26 @@ impl Cell for DbValue {
     }
 }
 
-/// The rows of one statement, which is a transaction of its own.
+/// The rows of one statement.
 fn query(url: &str, statement: &str, parameters: &[Sql]) -> Result<Vec<Vec<DbValue>>, StoreError> {
+    connected(url, |db| db.query(statement, parameters)).map(|found| found.rows)
+}
+
+/// Runs one statement, which is a transaction of its own, on the request's connection.
+fn connected<T>(url: &str, statement: impl Fn(&Connection) -> Result<T, PgError>) -> Result<T, StoreError> {
     let attempt = || {
         let db = match CONNECTION.take() {
             Some(db) => db,
             None => Connection::open(url)?,
         };
-        let rows = db.query(statement, parameters)?.rows;
+        let done = statement(&db)?;
         CONNECTION.set(Some(db));
-        Ok(rows)
+        Ok(done)
     };
     let mut attempts = 1;
     loop {
         match attempt() {
-            Ok(rows) => return Ok(rows),
+            Ok(done) => return Ok(done),
             Err(error) if attempts == ATTEMPTS => return Err(store_error(url, error)),
             Err(error) => match code(&error) {
                 Some("40001" | "40P01") => {}

@@ -1,7 +1,7 @@
 //! Spin's PostgreSQL: connections of a pool, given back as they are.
 //!
 //! Of Spin 4.0.2: a transaction that an instance left open is the next one's; a query without rows never returns, which
-//! here fails at once, so that a test need not wait for it.
+//! here fails at once, so that a test need not wait for it; what fails after a query has begun is text.
 
 #![allow(clippy::result_large_err, reason = "Spin's errors hold all that PostgreSQL tells")]
 
@@ -86,9 +86,14 @@ impl HostConnection for State {
             Err(error) => return Ok(Err(error)),
         };
         let borrowed: Vec<&(dyn ToSql + Sync)> = parameters.iter().map(|value| &**value as _).collect();
-        let rows = match self.client(&connection)?.query(&statement, &borrowed).await {
-            Ok(rows) => rows,
+        let client = self.client(&connection)?;
+        let prepared = match client.prepare(&statement).await {
+            Ok(prepared) => prepared,
             Err(error) => return Ok(Err(failed(&error))),
+        };
+        let rows = match client.query(&prepared, &borrowed).await {
+            Ok(rows) => rows,
+            Err(error) => return Ok(Err(Error::QueryFailed(QueryError::Text(format!("{:?}", failed(&error)))))),
         };
         let Some(first) = rows.first() else {
             wasmtime::bail!("`{statement}` gave no row: Spin 4.0.2 would never return from it");
