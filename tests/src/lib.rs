@@ -11,6 +11,7 @@ pub mod native;
 pub mod postgres;
 pub mod race;
 pub mod scenario;
+pub mod served_check;
 pub mod server;
 pub mod spin;
 pub mod storage_check;

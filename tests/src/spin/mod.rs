@@ -10,7 +10,6 @@
 mod application;
 mod bindings;
 mod bridge;
-mod check;
 mod outbound;
 mod postgres;
 mod server;
@@ -22,7 +21,6 @@ use std::path::PathBuf;
 
 pub use application::Application;
 pub use bridge::Bridge;
-pub use check::failures;
 pub use server::serve;
 pub use up::{Up, Way, find_spin};
 

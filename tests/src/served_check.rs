@@ -1,4 +1,4 @@
-//! The storage check behind HTTP.
+//! The storage check behind HTTP, over whatever serves it.
 
 use crate::client::{Request, Response};
 use crate::race::race;
