@@ -19,7 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from scimwell.sqlite import SqliteStorage
-from scimwell.types import Add, Append, Check, Delete, DeleteRange, KeyRange, Mutation, Put, ScanOptions, StoreError
+from scimwell.types import Add, Append, Check, Delete, DeleteRange, Entry, KeyRange, Mutation, Put, ScanOptions, StoreError
 
 # Bytes of a request: the largest commit of SqliteStorage in base64, and what JSON puts around it.
 MAX_BODY = 96 * 1024 * 1024
@@ -34,11 +34,26 @@ def read(storage: SqliteStorage, asked: dict[str, Any]) -> dict[str, Any]:
     """Values and ranges need not be of one moment; each of them is."""
     tenant, options = asked["tenant"], ScanOptions(asked["reverse"], asked["keysOnly"], asked["skip"], asked["limit"])
     values = storage.get(tenant, [b64decode(key) for key in asked["keys"]])
-    entries = [storage.scan(tenant, key_range(bounds), options) for bounds in asked["ranges"]]
+    ranges = [key_range(bounds) for bounds in asked["ranges"]]
+    entries = [storage.scan(tenant, range, options) for range in ranges]
+    follow = [b64decode(prefix) for prefix in asked.get("follow", [])]
+    followed = [led_to(storage, tenant, range.start, found, follow) for range, found in zip(ranges, entries, strict=True)]
     return {
-        "values": [None if value is None else text(value) for value in values],
+        "values": texts(values),
         "entries": [[[text(entry.key), text(entry.value)] for entry in found] for found in entries],
+        "followed": [texts(values) for values in followed] if follow else [],
     }
+
+
+def led_to(storage: SqliteStorage, tenant: str, start: bytes, entries: list[Entry], follow: list[bytes]) -> list[bytes | None]:
+    """What each entry leads to by each prefix: the key that is the prefix, and what the entry's key has beyond the start."""
+    leads = [
+        prefix + entry.key.removeprefix(start) if entry.key.startswith(start) else None
+        for entry in entries
+        for prefix in follow
+    ]
+    values = iter(storage.get(tenant, [key for key in leads if key is not None]))
+    return [None if key is None else next(values) for key in leads]
 
 
 def count(storage: SqliteStorage, asked: dict[str, Any]) -> dict[str, Any]:
@@ -78,6 +93,10 @@ def key_range(bounds: list[str]) -> KeyRange:
 
 def text(value: bytes) -> str:
     return b64encode(value).decode()
+
+
+def texts(values: list[bytes | None]) -> list[str | None]:
+    return [None if value is None else text(value) for value in values]
 
 
 class Handler(BaseHTTPRequestHandler):

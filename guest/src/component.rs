@@ -115,12 +115,19 @@ impl store::Store for storage::Store {
         replies::entries("storage.scan", range, options, entries_of(entries))
     }
 
-    fn read(&self, keys: &[Key], ranges: &[KeyRange], options: ScanOptions) -> Result<Reading, StoreError> {
+    fn read(
+        &self,
+        keys: &[Key],
+        ranges: &[KeyRange],
+        options: ScanOptions,
+        follow: &[Key],
+    ) -> Result<Reading, StoreError> {
         let told: Vec<_> = ranges.iter().map(range_of).collect();
-        let reading = storage::Store::read(self, keys, &told, options_of(options))
-            .map_err(|error| replies::failed("storage.read", error.into()))?;
-        let entries = reading.entries.into_iter().map(entries_of).collect();
-        replies::reading(keys, ranges, options, Reading { values: reading.values, entries })
+        let storage::Reading { values, entries, followed } =
+            storage::Store::read(self, keys, &told, options_of(options), follow)
+                .map_err(|error| replies::failed("storage.read", error.into()))?;
+        let entries = entries.into_iter().map(entries_of).collect();
+        replies::reading(keys, ranges, options, follow, Reading { values, entries, followed })
     }
 
     fn count(&self, range: &KeyRange) -> Result<u64, StoreError> {

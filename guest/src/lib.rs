@@ -78,7 +78,7 @@ fn answer<H: Host>(host: &H, request: &Request) -> Result<Response> {
     // One trip to the store for the configuration and, where the URL says enough, for what it is about.
     let (mut expected, range) = ops::read::expected(request);
     expected.push(store::keys::tenant());
-    let ahead = Ahead::fetch(&store, expected, range)?;
+    let ahead = Ahead::fetch(&store, expected, range, &store::keys::of_holders())?;
     let tenant = Tenant::load(&ahead.over(&store))?;
     let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
     let (query_text, query, mode) = (query, Query::default(), Mode::Commit);

@@ -72,7 +72,7 @@ pub fn resource(
 
 /// The absolute URL of a resource.
 pub fn location(resource_type: &ResourceType, id: &str, base_url: &str) -> String {
-    format!("{base_url}{}/{id}", resource_type.endpoint)
+    [base_url, &resource_type.endpoint, "/", id].concat()
 }
 
 /// A response with this JSON body.

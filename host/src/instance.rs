@@ -20,7 +20,9 @@ use crate::bindings::service::scimwell::provider::settings;
 use crate::changes::{Deliveries, Outstanding};
 use crate::metrics::Metrics;
 use crate::policy::{Change, Operation, Policy, Refusal};
-use crate::storage::{Check, Entry, KeyRange, MAX_TENANT, Mutation, Outcome, ScanOptions, Storage, StoreError};
+use crate::storage::{
+    Check, Entry, KeyRange, MAX_TENANT, Mutation, Outcome, Reading, ScanOptions, Storage, StoreError,
+};
 
 use authentication::Authentication;
 use import::Calls;
@@ -267,12 +269,14 @@ impl wit_storage::HostStore for Instance {
         keys: Vec<Vec<u8>>,
         ranges: Vec<wit_storage::KeyRange>,
         options: wit_storage::ScanOptions,
+        follow: Vec<Vec<u8>>,
     ) -> wasmtime::Result<Result<wit_storage::Reading, wit_storage::StoreError>> {
         let tenant = match self.tenant(&handle)? {
             Ok(tenant) => tenant,
             Err(denied) => return Ok(Err(denied)),
         };
-        let most = u64::from(options.limit).saturating_mul(ranges.len() as u64);
+        let each = ranges.len().saturating_mul(follow.len().saturating_add(1));
+        let most = u64::from(options.limit).saturating_mul(each as u64);
         if most > u64::from(SCAN_LIMIT) {
             return Ok(Err(wit_storage::StoreError::TooLarge));
         }
@@ -280,12 +284,15 @@ impl wit_storage::HostStore for Instance {
         let options = options.into();
         match self
             .authentication
-            .reading(&self.calls, "storage.read", || self.imports.storage.read(tenant, &keys, &ranges, options))
+            .reading(&self.calls, "storage.read", || {
+                self.imports.storage.read(tenant, &keys, &ranges, options, &follow)
+            })
             .await?
         {
-            Ok(reading) => Ok(Ok(wit_storage::Reading {
-                values: reading.values,
-                entries: reading.entries.into_iter().map(entries_of).collect(),
+            Ok(Reading { values, entries, followed }) => Ok(Ok(wit_storage::Reading {
+                values,
+                entries: entries.into_iter().map(entries_of).collect(),
+                followed,
             })),
             Err(error) => Ok(Err(logged("storage.read", tenant, &error))),
         }

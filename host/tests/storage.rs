@@ -9,7 +9,8 @@ use scimwell::storage::Postgres;
 #[cfg(feature = "redb")]
 use scimwell::storage::Redb;
 use scimwell::storage::{
-    Check, Entry, Key, KeyRange, Memory, Mutation, Outcome, Reading, ScanOptions, Storage, StoreError, Value, contract,
+    Check, Entry, Key, KeyRange, Leads, Memory, Mutation, Outcome, Reading, ScanOptions, Storage, StoreError, Value,
+    contract,
 };
 
 #[cfg(all(feature = "postgres", unix))]
@@ -334,11 +335,14 @@ async fn check_against_model(steps: &[Step], open: impl Fn(Option<Box<dyn Storag
                 let ranges =
                     [range.clone(), KeyRange { start: range.end.clone(), end: range.start.clone() }, range.clone()];
                 let keys = [range.start.clone(), range.end.clone()];
-                let reading = Reading {
-                    values: keys.iter().map(|key| model.entries.get(key).cloned()).collect(),
-                    entries: ranges.iter().map(|range| model.scan(range, *options)).collect(),
-                };
-                assert_eq!(storage.read(tenant, &keys, &ranges, *options).await, Ok(reading));
+                let values = |keys: &[Key]| keys.iter().map(|key| model.entries.get(key).cloned()).collect();
+                let entries: Vec<_> = ranges.iter().map(|range| model.scan(range, *options)).collect();
+                for follow in [&[][..], &[range.start.clone(), vec![]]] {
+                    let leads = Leads::of(&ranges, &entries, follow);
+                    let followed = leads.followed(values(leads.keys()));
+                    let reading = Reading { values: values(&keys), entries: entries.clone(), followed };
+                    assert_eq!(storage.read(tenant, &keys, &ranges, *options, follow).await, Ok(reading));
+                }
             }
             Step::Reopen => storage = open(Some(storage)),
         }

@@ -170,10 +170,12 @@ impl Subject for Imported {
         keys: &[Key],
         ranges: &[KeyRange],
         options: ScanOptions,
+        follow: &[Key],
     ) -> Result<Reading, StoreError> {
         let ranges: Vec<_> = ranges.iter().cloned().map(range_of).collect();
-        let reading = Self::with(tenant, |store| store.read(keys, &ranges, options_of(options)))?;
-        Ok(Reading { values: reading.values, entries: reading.entries.into_iter().map(entries_of).collect() })
+        let reading = Self::with(tenant, |store| store.read(keys, &ranges, options_of(options), follow))?;
+        let storage::Reading { values, entries, followed } = reading;
+        Ok(Reading { values, entries: entries.into_iter().map(entries_of).collect(), followed })
     }
 
     async fn count(&self, tenant: &str, range: &KeyRange) -> Result<u64, StoreError> {

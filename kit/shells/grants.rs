@@ -76,7 +76,7 @@ fn works(store: &storage::Store) -> Verdict {
         |call: &str, error: storage::StoreError| Ended::Failed(format!("{call} on the granted store: {error:?}"));
     store.get(&[vec![1]]).map_err(|error| failed("get", error))?;
     store.scan(&range(), ONE).map_err(|error| failed("scan", error))?;
-    store.read(&[], &[], ONE).map_err(|error| failed("read", error))?;
+    store.read(&[], &[], ONE, &[]).map_err(|error| failed("read", error))?;
     store.count(&range()).map_err(|error| failed("count", error))?;
     store.commit(&[], &[]).map_err(|error| failed("commit", error))?;
     Ok(())
@@ -85,7 +85,7 @@ fn works(store: &storage::Store) -> Verdict {
 fn ended(what: &str, store: &storage::Store) -> Verdict {
     denied(&format!("get on {what}"), store.get(&[vec![1]]))?;
     denied(&format!("scan on {what}"), store.scan(&range(), ONE))?;
-    denied(&format!("read on {what}"), store.read(&[], &[], ONE))?;
+    denied(&format!("read on {what}"), store.read(&[], &[], ONE, &[]))?;
     denied(&format!("count on {what}"), store.count(&range()))?;
     denied(&format!("commit on {what}"), store.commit(&[], &[]))
 }

@@ -26,7 +26,7 @@ mod space;
 mod types;
 
 pub use case::{Case, conclude, prepare, run, take_part};
-pub use rules::{SEQUENCE, added, check_sizes, check_tenant};
+pub use rules::{Leads, SEQUENCE, added, check_sizes, check_tenant};
 pub use space::{ALL, Ended, Space, Subject, Verdict, broken, same};
 pub use types::{
     Check, Entry, Key, KeyRange, MAX_COMMIT, MAX_KEY, MAX_TENANT, MAX_VALUE, Mutation, Outcome, Reading, ScanOptions,

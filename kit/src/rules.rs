@@ -1,6 +1,8 @@
 //! What every storage does alike: which names and sizes it takes, how a counter adds.
 
-use crate::types::{Check, KeyRange, MAX_COMMIT, MAX_KEY, MAX_TENANT, MAX_VALUE, Mutation, StoreError};
+use crate::types::{
+    Check, Entry, Key, KeyRange, MAX_COMMIT, MAX_KEY, MAX_TENANT, MAX_VALUE, Mutation, StoreError, Value,
+};
 
 /// Bytes of the sequence number that [`Mutation::Append`] puts behind its prefix.
 pub const SEQUENCE: usize = size_of::<u64>();
@@ -14,6 +16,52 @@ impl KeyRange {
     /// Whether the key lies in it.
     pub fn contains(&self, key: &[u8]) -> bool {
         self.start.as_slice() <= key && key < self.end.as_slice()
+    }
+
+    /// The key that one of its entries leads to: the prefix, and what the entry's key has beyond the range's start.
+    pub fn leads(&self, key: &[u8], prefix: &[u8]) -> Option<Key> {
+        key.strip_prefix(self.start.as_slice()).map(|rest| [prefix, rest].concat())
+    }
+}
+
+/// Where the entries of ranges lead, for a storage that reads that in a call of its own: the keys, and the places of their
+/// values.
+#[derive(Clone, Debug)]
+pub struct Leads {
+    keys: Vec<Key>,
+    /// Of each range: for each entry and each prefix, whether there is a key.
+    places: Vec<Vec<bool>>,
+}
+
+impl Leads {
+    /// Of the entries of each of the ranges, by each of the prefixes.
+    pub fn of(ranges: &[KeyRange], entries: &[Vec<Entry>], follow: &[Key]) -> Self {
+        let mut leads = Self { keys: Vec::new(), places: Vec::new() };
+        if follow.is_empty() {
+            return leads;
+        }
+        for (range, entries) in ranges.iter().zip(entries) {
+            let mut places = Vec::with_capacity(entries.len() * follow.len());
+            for (entry, prefix) in entries.iter().flat_map(|entry| follow.iter().map(move |prefix| (entry, prefix))) {
+                let key = range.leads(&entry.key, prefix);
+                places.push(key.is_some());
+                leads.keys.extend(key);
+            }
+            leads.places.push(places);
+        }
+        leads
+    }
+
+    /// The keys whose values are wanted.
+    pub fn keys(&self) -> &[Key] {
+        &self.keys
+    }
+
+    /// Their values, in their order, as a reading has them.
+    pub fn followed(&self, values: Vec<Option<Value>>) -> Vec<Vec<Option<Value>>> {
+        let mut values = values.into_iter();
+        let mut value = |is_key: &bool| if *is_key { values.next().flatten() } else { None };
+        self.places.iter().map(|places| places.iter().map(&mut value).collect()).collect()
     }
 }
 
@@ -112,6 +160,21 @@ mod tests {
         assert!(range("b", "b").is_empty() && range("c", "b").is_empty() && !range("b", "c").is_empty());
         assert!(range("b", "d").contains(b"b") && range("b", "d").contains(b"cc"));
         assert!(!range("b", "d").contains(b"d") && !range("b", "d").contains(b"a"));
+    }
+
+    #[test]
+    fn entries_lead_to_keys() {
+        let range = |start: &str| KeyRange { start: start.into(), end: "z".into() };
+        let entry = |key: &str| Entry { key: key.into(), value: vec![] };
+        let (ranges, follow) = ([range("g1-"), range("g1-b")], ["a".into(), "v".into()]);
+        let entries = [vec![entry("g1-a"), entry("g1-b")], vec![entry("g1-c")]];
+        let leads = Leads::of(&ranges, &entries, &follow);
+        assert_eq!(leads.keys(), ["aa", "va", "ab", "vb"].map(Key::from));
+        let value = |text: &str| Some(Value::from(text));
+        let followed = leads.followed(vec![value("1"), None, value("3"), value("4")]);
+        // The key of the last one does not begin with its range's start.
+        assert_eq!(followed, [vec![value("1"), None, value("3"), value("4")], vec![None, None]]);
+        assert!(Leads::of(&ranges, &entries, &[]).followed(vec![]).is_empty());
     }
 
     #[test]

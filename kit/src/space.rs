@@ -18,13 +18,14 @@ pub trait Subject: Clone + Send + Sync + 'static {
         range: &KeyRange,
         options: ScanOptions,
     ) -> impl Future<Output = Result<Vec<Entry>, StoreError>> + Send;
-    /// The values of `keys`, and the entries of each of the `ranges`.
+    /// The values of `keys`, the entries of each of the `ranges`, and what those lead to.
     fn read(
         &self,
         tenant: &str,
         keys: &[Key],
         ranges: &[KeyRange],
         options: ScanOptions,
+        follow: &[Key],
     ) -> impl Future<Output = Result<Reading, StoreError>> + Send;
     /// How many keys a range holds.
     fn count(&self, tenant: &str, range: &KeyRange) -> impl Future<Output = Result<u64, StoreError>> + Send;

@@ -52,6 +52,8 @@ pub struct Reading {
     pub values: Vec<Option<Value>>,
     /// The entries of each of the ranges.
     pub entries: Vec<Vec<Entry>>,
+    /// Of each of the ranges: what each of its entries leads to by each of the prefixes. Empty where there are none.
+    pub followed: Vec<Vec<Option<Value>>>,
 }
 
 /// `key` must still map to exactly `expected`; `None` means that it must be absent.

@@ -98,10 +98,11 @@ impl Backend {
         keys: &[store::Key],
         ranges: &[store::KeyRange],
         options: store::ScanOptions,
+        follow: &[store::Key],
     ) -> Result<store::Reading, StoreError> {
         match self {
-            Self::Sqlite => sqlite::read(tenant, keys, ranges, options),
-            Self::Postgres(url) => postgres::read(url, tenant, keys, ranges, options),
+            Self::Sqlite => sqlite::read(tenant, keys, ranges, options, follow),
+            Self::Postgres(url) => postgres::read(url, tenant, keys, ranges, options, follow),
         }
     }
 }
@@ -152,10 +153,12 @@ impl storage::GuestStore for TenantStore {
         keys: Vec<storage::Key>,
         ranges: Vec<storage::KeyRange>,
         options: storage::ScanOptions,
+        follow: Vec<storage::Key>,
     ) -> Result<storage::Reading, storage::StoreError> {
         let ranges: Vec<_> = ranges.into_iter().map(range_of).collect();
-        let reading = self.granted(|tenant| self.backend.read(tenant, &keys, &ranges, options_of(options)))?;
-        Ok(storage::Reading { values: reading.values, entries: reading.entries.into_iter().map(entries_of).collect() })
+        let store::Reading { values, entries, followed } =
+            self.granted(|tenant| self.backend.read(tenant, &keys, &ranges, options_of(options), &follow))?;
+        Ok(storage::Reading { values, entries: entries.into_iter().map(entries_of).collect(), followed })
     }
 
     fn count(&self, range: storage::KeyRange) -> Result<u64, storage::StoreError> {

@@ -9,7 +9,7 @@
 use std::cell::RefCell;
 
 use scimwell_storage_check::{
-    Check, Entry, Key, KeyRange, Mutation, Outcome, Reading, ScanOptions, StoreError, Value, check_sizes,
+    Check, Entry, Key, KeyRange, Leads, Mutation, Outcome, Reading, ScanOptions, StoreError, Value, check_sizes,
 };
 use spin_sdk::pg4::{Connection, DbValue, ParameterValue as Sql, PgError, QueryError};
 
@@ -134,14 +134,17 @@ pub(crate) fn read(
     keys: &[Key],
     ranges: &[KeyRange],
     options: ScanOptions,
+    follow: &[Key],
 ) -> Result<Reading, StoreError> {
-    let asked = Question { tenant, keys, ranges, options };
+    let asked = Question { tenant, keys, ranges, options, follow };
     if asked.fits() {
         return ask(url, &asked);
     }
     let values = get(url, tenant, keys)?;
-    let entries = ranges.iter().map(|range| scan(url, tenant, range, options)).collect::<Result<_, _>>()?;
-    Ok(Reading { values, entries })
+    let entries = ranges.iter().map(|range| scan(url, tenant, range, options)).collect::<Result<Vec<_>, _>>()?;
+    let leads = Leads::of(ranges, &entries, follow);
+    let followed = leads.followed(get(url, tenant, leads.keys())?);
+    Ok(Reading { values, entries, followed })
 }
 
 /// How many keys a range holds.

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use scimwell_storage_check::{Entry, Key, KeyRange, Reading, ScanOptions, Value};
+use scimwell_storage_check::{Entry, Key, KeyRange, Leads, Reading, ScanOptions, Value};
 
 /// Rows with values in one statement. Spin refuses results over 128 MiB; a value has 1 MiB at most.
 pub const WITH_VALUES: usize = 100;
 /// Rows of keys alone in one statement, beside so many with values; a key has 1 KiB at most.
 pub const KEYS_ONLY: usize = 20_000;
-/// Ranges in one statement. SQLite unites 500 selections at most.
+/// Ranges, and ranges followed by a prefix, in one statement. SQLite unites 500 selections at most.
 pub const RANGES: usize = 200;
 
 /// What is asked of a tenant's entries.
@@ -23,6 +23,8 @@ pub struct Question<'q> {
     pub ranges: &'q [KeyRange],
     /// How each of the ranges is walked.
     pub options: ScanOptions,
+    /// Prefixes by which the entries found lead to further keys.
+    pub follow: &'q [Key],
 }
 
 /// The value of a parameter.
@@ -38,7 +40,7 @@ pub enum Parameter<'q> {
 
 /// A row of an answer.
 struct Row {
-    /// To what it belongs: 0 is the keys, 1 the first of the ranges.
+    /// To what it belongs: 0 is the keys, 1 the first of the ranges; what is beyond the last is what their entries lead to.
     part: usize,
     /// The key and, where it was asked for, the value.
     entry: Entry,
@@ -65,23 +67,25 @@ impl Row {
 impl<'q> Question<'q> {
     /// The values of keys.
     pub fn values(tenant: &'q str, keys: &'q [Key]) -> Self {
-        Self { tenant, keys, ranges: &[], options: ScanOptions::default() }
+        Self { tenant, keys, ranges: &[], options: ScanOptions::default(), follow: &[] }
     }
 
     /// The entries of a range.
     pub fn entries(tenant: &'q str, range: &'q KeyRange, options: ScanOptions) -> Self {
-        Self { tenant, keys: &[], ranges: std::slice::from_ref(range), options }
+        Self { tenant, keys: &[], ranges: std::slice::from_ref(range), options, follow: &[] }
     }
 
     /// Whether one statement can answer it, whatever is stored.
     pub fn fits(&self) -> bool {
         let limit = usize::try_from(self.options.limit).unwrap_or(usize::MAX);
         let entries = self.ranges.len().saturating_mul(limit);
+        let led = entries.saturating_mul(self.follow.len()).saturating_add(self.keys.len());
         let (with_values, keys_only) = match self.options.keys_only {
-            true => (self.keys.len(), entries),
-            false => (self.keys.len().saturating_add(entries), 0),
+            true => (led, entries),
+            false => (led.saturating_add(entries), 0),
         };
-        with_values <= WITH_VALUES && keys_only <= KEYS_ONLY && self.ranges.len() <= RANGES
+        let selections = self.ranges.len().saturating_mul(1 + self.follow.len());
+        with_values <= WITH_VALUES && keys_only <= KEYS_ONLY && selections <= RANGES
     }
 
     /// Rows of a part's number, key and value (NULL where only keys are wanted), in no certain order. `sign` is what a
@@ -107,15 +111,30 @@ impl<'q> Question<'q> {
         let value = if self.options.keys_only { "CAST(NULL AS bytea)" } else { "value" };
         let order = if self.options.reverse { "DESC" } else { "ASC" };
         let (limit, skip) = if self.ranges.is_empty() { (0, 0) } else { (place(), place()) };
-        for part in 1..=self.ranges.len() {
+        let prefixes: Vec<usize> = self.follow.iter().filter(|_| !self.ranges.is_empty()).map(|_| place()).collect();
+        let led = self.ranges.len() + 1;
+        for (part, range) in (1..).zip(self.ranges) {
             let union = if text.is_empty() { "" } else { " UNION ALL " };
             let (start, end) = (place(), place());
-            let _ = write!(
-                text,
-                "{union}SELECT * FROM (SELECT CAST({part} AS bigint), key, {value} FROM scimwell_entries \
-                 WHERE tenant = {sign}1 AND key >= {sign}{start} AND key < {sign}{end} \
-                 ORDER BY key {order} LIMIT {sign}{limit} OFFSET {sign}{skip}) AS r{part}"
+            let walk = format!(
+                "FROM scimwell_entries WHERE tenant = {sign}1 AND key >= {sign}{start} AND key < {sign}{end} \
+                 ORDER BY key {order} LIMIT {sign}{limit} OFFSET {sign}{skip}"
             );
+            let _ =
+                write!(text, "{union}SELECT * FROM (SELECT CAST({part} AS bigint), key, {value} {walk}) AS r{part}");
+            for prefix in &prefixes {
+                // What is joined in SQLite is text, whatever it is made of.
+                let rest = format!("substr(r.key, {})", range.start.len() + 1);
+                let key = match sign {
+                    '?' => format!("CAST(?{prefix} || {rest} AS blob)"),
+                    _ => format!("CAST({sign}{prefix} AS bytea) || {rest}"),
+                };
+                let _ = write!(
+                    text,
+                    " UNION ALL SELECT CAST({led} AS bigint), f.key, f.value FROM (SELECT key {walk}) AS r \
+                     JOIN scimwell_entries AS f ON f.tenant = {sign}1 AND f.key = {key}"
+                );
+            }
         }
         text
     }
@@ -127,6 +146,7 @@ impl<'q> Question<'q> {
         if !self.ranges.is_empty() {
             let skip = i64::try_from(self.options.skip).unwrap_or(i64::MAX);
             parameters.extend([Parameter::Number(self.options.limit.into()), Parameter::Number(skip)]);
+            parameters.extend(self.follow.iter().map(|prefix| Parameter::Bytes(prefix)));
         }
         for KeyRange { start, end } in self.ranges {
             parameters.extend([Parameter::Bytes(start), Parameter::Bytes(end)]);
@@ -149,22 +169,23 @@ impl<'q> Question<'q> {
 
     /// What the statement's rows say.
     fn answer(&self, rows: impl IntoIterator<Item = Row>) -> Reading {
-        let mut found: BTreeMap<Key, Value> = BTreeMap::new();
+        let (mut found, mut led) = (BTreeMap::<Key, Value>::new(), BTreeMap::<Key, Value>::new());
         let mut entries: Vec<Vec<Entry>> = vec![Vec::new(); self.ranges.len()];
         for Row { part, entry } in rows {
             match part.checked_sub(1) {
                 None => _ = found.insert(entry.key, entry.value),
-                Some(range) => {
-                    if let Some(entries) = entries.get_mut(range) {
-                        entries.push(entry);
-                    }
-                }
+                Some(range) => match entries.get_mut(range) {
+                    Some(entries) => entries.push(entry),
+                    None => _ = led.insert(entry.key, entry.value),
+                },
             }
         }
         for entries in &mut entries {
             entries.sort_unstable_by(|a, b| if self.options.reverse { b.key.cmp(&a.key) } else { a.key.cmp(&b.key) });
         }
-        Reading { values: self.keys.iter().map(|key| found.get(key).cloned()).collect(), entries }
+        let leads = Leads::of(self.ranges, &entries, self.follow);
+        let followed = leads.followed(leads.keys().iter().map(|key| led.get(key).cloned()).collect());
+        Reading { values: self.keys.iter().map(|key| found.get(key).cloned()).collect(), entries, followed }
     }
 }
 
@@ -184,7 +205,7 @@ mod tests {
     fn keys_and_ranges_in_one_statement() {
         let (keys, ranges) = ([b"a".to_vec(), b"b".to_vec()], [range("c", "d"), range("e", "f")]);
         let options = ScanOptions { keys_only: true, reverse: true, skip: 2, limit: 9 };
-        let asked = Question { tenant: "t", keys: &keys, ranges: &ranges, options };
+        let asked = Question { tenant: "t", keys: &keys, ranges: &ranges, options, follow: &[] };
         let part = |part: u32, start: u32| {
             format!(
                 " UNION ALL SELECT * FROM (SELECT CAST({part} AS bigint), key, CAST(NULL AS bytea) FROM scimwell_entries \
@@ -198,6 +219,39 @@ mod tests {
         let numbers = [Parameter::Number(9), Parameter::Number(2)];
         let expect = [&[Parameter::Text("t"), bytes("a"), bytes("b")], &numbers[..]].concat();
         assert_eq!(asked.parameters(), [&expect[..], &["c", "d", "e", "f"].map(bytes)].concat());
+    }
+
+    #[test]
+    fn what_entries_lead_to() {
+        let (ranges, follow) = ([range("g1", "g2")], [b"a".to_vec(), b"v".to_vec()]);
+        let options = ScanOptions { keys_only: true, limit: 9, ..ScanOptions::default() };
+        let asked = Question { tenant: "t", keys: &[], ranges: &ranges, options, follow: &follow };
+        let walk = |sign: char| {
+            format!(
+                "FROM scimwell_entries WHERE tenant = {sign}1 AND key >= {sign}6 AND key < {sign}7 \
+                 ORDER BY key ASC LIMIT {sign}2 OFFSET {sign}3"
+            )
+        };
+        let led = |sign: char, key: &str| {
+            let walk = walk(sign);
+            format!(
+                " UNION ALL SELECT CAST(2 AS bigint), f.key, f.value FROM (SELECT key {walk}) AS r \
+                 JOIN scimwell_entries AS f ON f.tenant = {sign}1 AND f.key = {key}"
+            )
+        };
+        let first =
+            |sign| format!("SELECT * FROM (SELECT CAST(1 AS bigint), key, CAST(NULL AS bytea) {}) AS r1", walk(sign));
+        let (a, v) = ("CAST($4 AS bytea) || substr(r.key, 3)", "CAST($5 AS bytea) || substr(r.key, 3)");
+        assert_eq!(asked.statement('$'), format!("{}{}{}", first('$'), led('$', a), led('$', v)));
+        let (a, v) = ("CAST(?4 || substr(r.key, 3) AS blob)", "CAST(?5 || substr(r.key, 3) AS blob)");
+        assert_eq!(asked.statement('?'), format!("{}{}{}", first('?'), led('?', a), led('?', v)));
+        let bytes = |text: &'static str| Parameter::Bytes(text.as_bytes());
+        let expect = [Parameter::Text("t"), Parameter::Number(9), Parameter::Number(0), bytes("a"), bytes("v")];
+        assert_eq!(asked.parameters(), [&expect[..], &["g1", "g2"].map(bytes)].concat());
+
+        let reading = asked.answer([row(2, "vx"), row(1, "g1y"), row(1, "g1x"), row(2, "ay"), row(2, "ax")]);
+        let value = |text: &str| Some(Value::from(text));
+        assert_eq!(reading.followed, [[value("AX"), value("VX"), value("AY"), None]]);
     }
 
     #[test]
@@ -221,6 +275,7 @@ mod tests {
             keys: &keys,
             ranges: &ranges,
             options: ScanOptions { reverse, limit: 9, ..ScanOptions::default() },
+            follow: &[],
         };
         let rows = || [row(1, "b"), row(0, "b"), row(2, "d"), row(1, "a")];
         let reading = asked(false).answer(rows());
@@ -245,7 +300,7 @@ mod tests {
     #[test]
     fn what_is_no_row_is_passed_over() {
         let ranges = [range("a", "z")];
-        let asked = Question { tenant: "t", keys: &[], ranges: &ranges, options: ScanOptions::default() };
+        let asked = Question { tenant: "t", keys: &[], ranges: &ranges, options: ScanOptions::default(), follow: &[] };
         let rows =
             [[Some("1"), Some("k"), Some("v")], [Some("1"), Some("l"), None], [Some("1"), None, None], [None; 3]];
         let rows = rows.map(|row| row.to_vec()).to_vec();
@@ -259,9 +314,15 @@ mod tests {
 
     #[track_caller]
     fn check(keys: usize, ranges: usize, limit: u32, keys_only: bool, fits: bool) {
+        check_followed(keys, ranges, limit, keys_only, 0, fits);
+    }
+
+    #[track_caller]
+    fn check_followed(keys: usize, ranges: usize, limit: u32, keys_only: bool, prefixes: usize, fits: bool) {
         let (keys, ranges) = (vec![Vec::new(); keys], vec![range("a", "b"); ranges]);
         let options = ScanOptions { limit, keys_only, ..ScanOptions::default() };
-        let asked = Question { tenant: "t", keys: &keys, ranges: &ranges, options };
+        let follow = vec![Vec::new(); prefixes];
+        let asked = Question { tenant: "t", keys: &keys, ranges: &ranges, options, follow: &follow };
         assert_eq!(asked.fits(), fits, "{} {} {limit}", keys.len(), ranges.len());
     }
 
@@ -276,5 +337,9 @@ mod tests {
         check(0, 201, 1, true, false);
         check(0, 2, 10_001, true, false);
         check(0, 2, u32::MAX, true, false);
+        check_followed(4, 1, 40, true, 2, true);
+        check_followed(20, 1, 41, true, 2, false);
+        check_followed(0, 100, 1, true, 1, true);
+        check_followed(0, 101, 0, true, 1, false);
     }
 }

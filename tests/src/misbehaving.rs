@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use scimwell::storage::{
-    Check, Entry, Key, KeyRange, Memory, Mutation, Outcome, ScanOptions, Storage, StoreError, Value,
+    Check, Entry, Key, KeyRange, Leads, Memory, Mutation, Outcome, Reading, ScanOptions, Storage, StoreError, Value,
 };
 
 /// What is wrong.
@@ -79,6 +79,10 @@ pub enum Fault {
     CutsValues,
     /// Keeps counters in decimal digits.
     CountsInDigits,
+    /// Follows the whole keys of entries.
+    FollowsWholeKeys,
+    /// Follows entries one prefix after another.
+    FollowsByPrefix,
 }
 
 /// Keeps everything in memory, and has the fault.
@@ -258,6 +262,34 @@ impl Storage for Misbehaving {
             _ => {}
         }
         Ok(entries)
+    }
+
+    async fn read(
+        &self,
+        tenant: &str,
+        keys: &[Key],
+        ranges: &[KeyRange],
+        options: ScanOptions,
+        follow: &[Key],
+    ) -> Result<Reading, StoreError> {
+        let values = if keys.is_empty() { vec![] } else { self.get(tenant, keys).await? };
+        let mut entries = Vec::new();
+        for range in ranges {
+            entries.push(self.scan(tenant, range, options).await?);
+        }
+        let from = |range: &KeyRange| match self.fault() {
+            Fault::FollowsWholeKeys => KeyRange { start: vec![], end: range.end.clone() },
+            _ => range.clone(),
+        };
+        let leads = Leads::of(&ranges.iter().map(from).collect::<Vec<_>>(), &entries, follow);
+        let mut followed = leads.followed(self.get(tenant, leads.keys()).await?);
+        if self.fault() == Fault::FollowsByPrefix {
+            for values in &mut followed {
+                let by_prefix = |at: usize| values.iter().skip(at).step_by(follow.len()).cloned().collect::<Vec<_>>();
+                *values = (0..follow.len()).flat_map(by_prefix).collect();
+            }
+        }
+        Ok(Reading { values, entries, followed })
     }
 
     async fn count(&self, tenant: &str, range: &KeyRange) -> Result<u64, StoreError> {

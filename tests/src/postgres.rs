@@ -3,7 +3,7 @@
 //! It needs PostgreSQL's programs: on the PATH, where Debian puts them, or where `SCIMWELL_POSTGRES_BIN` says.
 
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -148,7 +148,12 @@ impl PostgresServer {
 
     /// The URL of a database.
     pub fn url(&self, database: &str) -> String {
-        format!("postgres://scimwell:{PASSWORD}@127.0.0.1:{}/{database}", self.port)
+        format!("postgres://scimwell:{PASSWORD}@{}/{database}", self.address())
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port))
     }
 
     /// What a statement answers, as psql prints it.

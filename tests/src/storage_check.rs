@@ -211,15 +211,17 @@ impl storage::HostStore for State {
         keys: Vec<Vec<u8>>,
         ranges: Vec<storage::KeyRange>,
         options: storage::ScanOptions,
+        follow: Vec<Vec<u8>>,
     ) -> wasmtime::Result<Result<storage::Reading, storage::StoreError>> {
         let ranges: Vec<KeyRange> = ranges.into_iter().map(range_of).collect();
         let found = match self.tenant(&handle)? {
-            Ok(tenant) => self.storage.read(tenant, &keys, &ranges, options_of(options)).await,
+            Ok(tenant) => self.storage.read(tenant, &keys, &ranges, options_of(options), &follow).await,
             Err(denied) => return Ok(Err(denied)),
         };
         let reading = |found: Reading| storage::Reading {
             values: found.values,
             entries: found.entries.into_iter().map(entries_of).collect(),
+            followed: found.followed,
         };
         Ok(found.map(reading).map_err(error))
     }

@@ -79,9 +79,10 @@ impl Storage for Brought {
         keys: &[Key],
         ranges: &[KeyRange],
         options: ScanOptions,
+        follow: &[Key],
     ) -> Result<Reading, StoreError> {
         self.0.call("storage.read").await?;
-        self.0.storage.read(tenant, keys, ranges, options).await
+        self.0.storage.read(tenant, keys, ranges, options, follow).await
     }
 
     async fn count(&self, tenant: &str, range: &KeyRange) -> Result<u64, StoreError> {

@@ -124,6 +124,8 @@ fn reads_that_are_wrong_are_found() {
     finds(Fault::IncludesEnd, "scan");
     finds(Fault::IgnoresKeysOnly, "scan");
     finds(Fault::Truncates, "long-scan");
+    finds(Fault::FollowsWholeKeys, "follow");
+    finds(Fault::FollowsByPrefix, "follow");
 }
 
 #[test]

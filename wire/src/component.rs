@@ -149,11 +149,12 @@ impl TenantStore {
         keys: &[storage::Key],
         ranges: &[storage::KeyRange],
         options: storage::ScanOptions,
+        follow: &[storage::Key],
     ) -> Result<storage::Reading, storage::StoreError> {
         self.ask(
             "read",
-            |tenant| wire::read(tenant, keys, ranges, options),
-            |answer| wire::reading(answer, keys, ranges, options),
+            |tenant| wire::read(tenant, keys, ranges, options, follow),
+            |answer| wire::reading(answer, keys, ranges, options, follow),
         )
     }
 }
@@ -161,7 +162,7 @@ impl TenantStore {
 impl storage::GuestStore for TenantStore {
     fn get(&self, keys: Vec<storage::Key>) -> Result<Vec<Option<storage::Value>>, storage::StoreError> {
         let none = storage::ScanOptions { reverse: false, keys_only: false, skip: 0, limit: 0 };
-        Ok(self.read_all(&keys, &[], none)?.values)
+        Ok(self.read_all(&keys, &[], none, &[])?.values)
     }
 
     fn scan(
@@ -169,7 +170,7 @@ impl storage::GuestStore for TenantStore {
         range: storage::KeyRange,
         options: storage::ScanOptions,
     ) -> Result<Vec<storage::Entry>, storage::StoreError> {
-        Ok(self.read_all(&[], &[range], options)?.entries.pop().unwrap_or_default())
+        Ok(self.read_all(&[], &[range], options, &[])?.entries.pop().unwrap_or_default())
     }
 
     fn read(
@@ -177,8 +178,9 @@ impl storage::GuestStore for TenantStore {
         keys: Vec<storage::Key>,
         ranges: Vec<storage::KeyRange>,
         options: storage::ScanOptions,
+        follow: Vec<storage::Key>,
     ) -> Result<storage::Reading, storage::StoreError> {
-        self.read_all(&keys, &ranges, options)
+        self.read_all(&keys, &ranges, options, &follow)
     }
 
     fn count(&self, range: storage::KeyRange) -> Result<u64, storage::StoreError> {

@@ -24,6 +24,9 @@ struct Read<'a> {
     keys_only: bool,
     skip: u64,
     limit: u32,
+    /// Left out where it is empty, so that only who is asked it must know it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    follow: Vec<Sent<'a>>,
 }
 
 #[derive(Serialize)]
@@ -54,6 +57,8 @@ enum Change<'a> {
 struct Found {
     values: Vec<Option<Received>>,
     entries: Vec<Vec<(Received, Received)>>,
+    #[serde(default)]
+    followed: Vec<Vec<Option<Received>>>,
 }
 
 #[derive(Deserialize)]
@@ -82,7 +87,13 @@ fn json(body: &impl Serialize) -> Result<Vec<u8>, StoreError> {
 }
 
 /// The body of `read`.
-pub fn read(tenant: &str, keys: &[Key], ranges: &[KeyRange], options: ScanOptions) -> Result<Vec<u8>, StoreError> {
+pub fn read(
+    tenant: &str,
+    keys: &[Key],
+    ranges: &[KeyRange],
+    options: ScanOptions,
+    follow: &[Key],
+) -> Result<Vec<u8>, StoreError> {
     json(&Read {
         tenant,
         keys: keys.iter().map(|key| Sent(key)).collect(),
@@ -91,6 +102,7 @@ pub fn read(tenant: &str, keys: &[Key], ranges: &[KeyRange], options: ScanOption
         keys_only: options.keys_only,
         skip: options.skip.min(MAX_NUMBER),
         limit: options.limit,
+        follow: follow.iter().map(|prefix| Sent(prefix)).collect(),
     })
 }
 
@@ -120,8 +132,14 @@ fn change(mutation: &Mutation) -> Change<'_> {
 
 /// What `read` found. What does not fit what was asked is no answer: the component would see that too, but a log line is
 /// written here alone.
-pub fn reading(body: &[u8], keys: &[Key], ranges: &[KeyRange], options: ScanOptions) -> Result<Reading, StoreError> {
-    let Found { values, entries } = parsed(body, r#"{"values": […], "entries": [[…], …]}"#)?;
+pub fn reading(
+    body: &[u8],
+    keys: &[Key],
+    ranges: &[KeyRange],
+    options: ScanOptions,
+    follow: &[Key],
+) -> Result<Reading, StoreError> {
+    let Found { values, entries, followed } = parsed(body, r#"{"values": […], "entries": [[…], …]}"#)?;
     let wrong = |what: String| Err(StoreError::Other(what));
     if values.len() != keys.len() {
         return wrong(format!("{} keys were asked for, and {} values came", keys.len(), values.len()));
@@ -144,7 +162,19 @@ pub fn reading(body: &[u8], keys: &[Key], ranges: &[KeyRange], options: ScanOpti
             return wrong("entries came that are not in the order of their bytes".to_owned());
         }
     }
-    Ok(Reading { values: values.into_iter().map(|value| value.map(|Received(bytes)| bytes)).collect(), entries })
+    let wanted: Vec<usize> = match follow {
+        [] => Vec::new(),
+        _ => entries.iter().map(|entries| entries.len() * follow.len()).collect(),
+    };
+    let came: Vec<usize> = followed.iter().map(Vec::len).collect();
+    if came != wanted {
+        return wrong(format!(
+            "`followed` should hold {wanted:?} values, one for each entry and prefix, and has {came:?}"
+        ));
+    }
+    let bytes =
+        |values: Vec<Option<Received>>| values.into_iter().map(|value| value.map(|Received(bytes)| bytes)).collect();
+    Ok(Reading { values: bytes(values), entries, followed: followed.into_iter().map(bytes).collect() })
 }
 
 /// What `count` counted.
@@ -205,9 +235,11 @@ mod tests {
     #[test]
     fn what_is_asked() {
         assert_eq!(
-            text(read("acme", &[vec![0, 255]], &[between("a", "b")], OPTIONS)),
+            text(read("acme", &[vec![0, 255]], &[between("a", "b")], OPTIONS, &[])),
             r#"{"tenant":"acme","keys":["AP8="],"ranges":[["YQ==","Yg=="]],"reverse":false,"keysOnly":true,"skip":9007199254740991,"limit":2}"#
         );
+        let followed = text(read("acme", &[], &[], OPTIONS, &[b"a".to_vec(), vec![]]));
+        assert!(followed.ends_with(r#""limit":2,"follow":["YQ==",""]}"#), "{followed}");
         assert_eq!(text(count("a\"", &between("", "b"))), r#"{"tenant":"a\"","range":["","Yg=="]}"#);
     }
 
@@ -239,7 +271,7 @@ mod tests {
 
     #[test]
     fn what_was_found() {
-        let read = |body: &str| reading(body.as_bytes(), &[b"k".to_vec()], &[between("a", "c")], OPTIONS);
+        let read = |body: &str| reading(body.as_bytes(), &[b"k".to_vec()], &[between("a", "c")], OPTIONS, &[]);
         let found = read(r#"{"values": [null], "entries": [[["YQ==", ""], ["Yg==", ""]]], "took": 3}"#).unwrap();
         assert_eq!(found.values, [None]);
         assert_eq!(found.entries[0].iter().map(|entry| &entry.key[..]).collect::<Vec<_>>(), [b"a", b"b"]);
@@ -263,7 +295,15 @@ mod tests {
         }
         let back = ScanOptions { reverse: true, ..OPTIONS };
         let body = br#"{"values": [], "entries": [[["Yg==", "dg=="], ["YQ==", "dg=="]]]}"#;
-        assert_eq!(reading(body, &[], &[between("a", "c")], back).unwrap().entries[0].len(), 2);
+        assert_eq!(reading(body, &[], &[between("a", "c")], back, &[]).unwrap().entries[0].len(), 2);
+        let led = |followed: &str| {
+            let body = format!(r#"{{"values": [], "entries": [[["YQ==", ""]]], "followed": {followed}}}"#);
+            reading(body.as_bytes(), &[], &[between("a", "c")], OPTIONS, &[b"x".to_vec(), b"y".to_vec()])
+        };
+        assert_eq!(led(r#"[[null, "dg=="]]"#).unwrap().followed, [[None, Some(b"v".to_vec())]]);
+        for wrong in ["[]", "[[]]", "[[null]]", "[[null, null], []]"] {
+            says(led(wrong), "`followed` should hold [2] values");
+        }
     }
 
     #[test]

@@ -35,6 +35,7 @@ usage: cargo xtask <command>
                           build, then measure at 1,000 and 100,000 users; --quick at 1,000 alone, --scale at a million
   bench [--quick] --postgres
                            measure servers on one PostgreSQL database, if PostgreSQL is installed
+  bench --slow-disk        how far writers at once share a sync, by how long one takes; if strace is installed
   bench --spin            the same on Spin, by its stand-in where there is no `spin` command, beside an empty component
   bench --embedders       a GET inside an application, instance included: in Rust, Node and Python
   bench --components FILES

@@ -56,15 +56,17 @@ fn search<H: Host>(ctx: &mut Context<'_, H>, endpoint: &str, types: &[&ResourceT
     let sorted = ctx.query.sort_by().map(|_| order);
     let (window, index) = window(ctx, endpoint, &scopes, order)?;
     let ctx = &*ctx;
-    let Selection { total, page, next } = select(&Search::new(ctx, Budget::default()), &scopes, sorted, &window)?;
+    let Selection { total, page, next, ahead } =
+        select(&Search::new(ctx, Budget::default()), &scopes, sorted, &window)?;
     let mut resources = Vec::with_capacity(page.len());
     let mut bytes = 0;
     let shown =
         page.iter().map(|(rank, stored)| (scopes[*rank].resource_type, &scopes[*rank].projection, &stored.shell));
-    let memberships = ctx.memberships(&ctx.store, shown)?;
+    let reader = &ahead.over(&ctx.store);
+    let memberships = ctx.memberships(reader, shown)?;
     for (rank, stored) in page {
         let Scope { resource_type, projection, .. } = &scopes[rank];
-        let text = ctx.text(&ctx.store, resource_type, &stored, projection, &memberships)?;
+        let text = ctx.text(reader, resource_type, &stored, projection, &memberships)?;
         bytes += text.len();
         resources.push(text);
         if bytes > limits::PAGE_BYTES && resources.len() > 1 {

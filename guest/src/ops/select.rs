@@ -17,8 +17,9 @@ use crate::project::Projection;
 use crate::query::SortOrder;
 use crate::schema::order::Span;
 use crate::schema::{ResourceType, Source};
+use crate::store::ahead::Ahead;
 use crate::store::repo::{self, Claim, Stored};
-use crate::store::{Entry, KeyRange, ScanOptions, Store, census, edges, failure, keys};
+use crate::store::{Entry, KeyRange, Read, ScanOptions, Store, census, edges, failure, keys, memberships};
 
 use self::candidates::{Candidate, Choice, Proof};
 pub(super) use self::search::{Budget, Search};
@@ -52,6 +53,8 @@ pub(super) struct Selection {
     pub page: Vec<(usize, Stored)>,
     /// The place after which a cursor goes on; `None` at the end.
     pub next: Option<Place>,
+    /// What was read with the only one of the page, and showing it is going to take.
+    pub ahead: Ahead,
 }
 
 /// What the walk came by.
@@ -221,24 +224,44 @@ fn shown<H: Host>(
         id: last.id.clone(),
     });
     let mut page = Vec::with_capacity(found.len());
-    for (stored, test) in fetch(search, scope, &found)? {
+    let ahead = ahead(search, scope, &found)?;
+    for (stored, test) in fetch(search, scope, &found, &ahead.over(&search.ctx.store))? {
         // Who has changed since the keys were read may no longer match.
         if !test || matches(search, scope, &plan.rest(None), &stored)? {
             page.push((0, stored));
         }
     }
-    Ok(Selection { total, page, next })
+    Ok(Selection { total, page, next, ahead })
+}
+
+/// Read the only candidate together with its memberships: most searches ask for one resource by its name.
+fn ahead<H: Host>(search: &Search<'_, '_, H>, scope: &Scope<'_>, found: &[Candidate]) -> Result<Ahead> {
+    let ([Candidate { id, proof }], ty) = (found, scope.resource_type) else { return Ok(Ahead::default()) };
+    if !ty.attribute_from(Source::Memberships).is_some_and(|attribute| scope.projection.wants(attribute)) {
+        return Ok(Ahead::default());
+    }
+    let mut wanted = repo::peeked(ty, id);
+    if let Proof::Claim(claim) = proof {
+        wanted.push(claim.0.clone());
+    }
+    let memberships = (keys::memberships(id), memberships::FIRST);
+    Ahead::fetch(&search.ctx.store, wanted, Some(memberships), &keys::of_holders())
 }
 
 /// Read candidates, and tell of each whether it is to be tested. Those who are gone are left out.
-fn fetch<H: Host>(search: &Search<'_, '_, H>, scope: &Scope<'_>, found: &[Candidate]) -> Result<Vec<(Stored, bool)>> {
+fn fetch<H: Host>(
+    search: &Search<'_, '_, H>,
+    scope: &Scope<'_>,
+    found: &[Candidate],
+    reader: &impl Read,
+) -> Result<Vec<(Stored, bool)>> {
     let claim = |candidate: &Candidate| match &candidate.proof {
         Proof::Claim(claim) => Some(Claim::clone(claim)),
         Proof::Given | Proof::Test => None,
     };
     let claims: Vec<_> = found.iter().map(|candidate| (candidate.id.as_str(), claim(candidate))).collect();
     search.read(claims.len() as u64);
-    let stored = repo::peek_claimed(&search.ctx.store, scope.resource_type, &claims)?;
+    let stored = repo::peek_claimed(reader, scope.resource_type, &claims)?;
     let tests = found.iter().map(|candidate| matches!(candidate.proof, Proof::Test));
     Ok(stored.into_iter().zip(tests).filter_map(|(stored, test)| Some((stored?, test))).collect())
 }
@@ -311,7 +334,7 @@ fn cut(mut gathered: Vec<(usize, Stored)>, window: &Window, total: Option<u64>) 
     gathered.truncate(window.count());
     let last = gathered.last().filter(|_| more);
     let next = last.map(|(rank, stored)| place(SortOrder::Ascending, SortKey::Absent, *rank, stored));
-    Selection { total, page: gathered, next }
+    Selection { total, page: gathered, next, ahead: Ahead::default() }
 }
 
 fn place(order: SortOrder, key: SortKey, rank: usize, stored: &Stored) -> Place {
@@ -340,7 +363,7 @@ fn walk<H: Host>(
         let passed = after.filter(|after| after.rank == rank).map(|after| after.id.as_str());
         let first = found.partition_point(|candidate| passed.is_some_and(|passed| candidate.id.as_str() <= passed));
         for found in found[first..].chunks(limits::FETCH_BATCH) {
-            for (stored, test) in fetch(search, scope, found)? {
+            for (stored, test) in fetch(search, scope, found, store)? {
                 let stored = match test {
                     true if !matches(search, scope, &answered(plan, way), &stored)? => continue,
                     _ => stored,

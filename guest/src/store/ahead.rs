@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 
-use super::{Entry, Key, KeyRange, Read, Reading, Value};
+use super::{Entry, Key, KeyRange, Read, Reading, ScanOptions, Store, Value, failure};
 
 /// Keys and the start of a range, as they were when they were fetched.
 #[derive(Clone, Debug, Default)]
@@ -20,15 +20,23 @@ struct Start {
 }
 
 impl Ahead {
-    /// Fetches all that is named: keys, and of a range the first `limit` keys.
-    pub fn fetch(reader: &impl Read, keys: Vec<Key>, range: Option<(KeyRange, u32)>) -> Result<Self> {
+    /// Fetches all that is named: keys, and of a range the first `limit` keys with what they lead to by each of the prefixes.
+    pub fn fetch(store: &impl Store, keys: Vec<Key>, range: Option<(KeyRange, u32)>, follow: &[Key]) -> Result<Self> {
         let (ranges, limit) = match &range {
             Some((range, limit)) => (std::slice::from_ref(range), *limit),
             None => (&[][..], 0),
         };
-        let Reading { values, mut entries } = reader.together(&keys, ranges, true, limit)?;
+        let options = ScanOptions { keys_only: true, limit, ..ScanOptions::default() };
+        let reading = store.read(&keys, ranges, options, follow).map_err(failure)?;
+        let Reading { values, mut entries, mut followed } = reading;
+        let mut values: Vec<_> = keys.into_iter().zip(values).collect();
         let range = range.zip(entries.pop()).map(|((range, limit), entries)| Start { range, limit, entries });
-        Ok(Self { values: keys.into_iter().zip(values).collect(), range })
+        if let Some(Start { range, entries, .. }) = &range {
+            let led = entries.iter().flat_map(|entry| follow.iter().map(|prefix| range.leads(&entry.key, prefix)));
+            let led = led.zip(followed.pop().unwrap_or_default());
+            values.extend(led.filter_map(|(key, value)| Some((key?, value))));
+        }
+        Ok(Self { values, range })
     }
 
     /// A reader that asks the store only for what was not fetched.
@@ -60,6 +68,13 @@ impl<R: Read> Read for Fetched<'_, R> {
         match &self.ahead.range {
             Some(start) if keys_only && start.limit == limit && start.range == *range => Ok(start.entries.clone()),
             _ => self.reader.entries(range, keys_only, limit),
+        }
+    }
+
+    fn keys(&self, ranges: &[KeyRange], limit: u32) -> Result<Vec<Vec<Entry>>> {
+        match (&self.ahead.range, ranges) {
+            (Some(start), [range]) if start.limit == limit && start.range == *range => Ok(vec![start.entries.clone()]),
+            _ => self.reader.keys(ranges, limit),
         }
     }
 }

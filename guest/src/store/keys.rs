@@ -8,8 +8,8 @@
 //! | `i` type 0 attribute 0 value 0 1 id | nothing: a secondary index; `value` is escaped and cut |
 //! | `i` type 0 attribute 0 FF 0 1 id | nothing: the same of a resource without a value, after all that have one |
 //! | `m` id 0 member | member's type 0 display name: a member of a group |
-//! | `g` member 0 id | nothing: the same edge, seen from the member |
-//! | `v` id | counter: changes of the edges at this resource, and what it is a member of (see `edges::EdgeCounter`) |
+//! | `g` id | counter: changes of the edges at this resource, and what it is a member of (see `edges::EdgeCounter`) |
+//! | `g` member 0 id | nothing: the same edge, seen from the member; next to the member's counter, with which it is read |
 //! | `c` id | counter: members of this resource |
 //! | `t` id | when its members last changed: milliseconds, 8 bytes, little-endian |
 //! | `x` id | nothing: a deleted resource whose edges are still to be swept |
@@ -194,9 +194,14 @@ pub fn memberships(member: &str) -> KeyRange {
     below(join(b'g', &[member.as_bytes(), b""]))
 }
 
+/// What leads from the entries of [`memberships`] to [`alive`] and [`edge_revision`] of what they are memberships of.
+pub fn of_holders() -> [Key; 2] {
+    [alive(""), edge_revision("")]
+}
+
 /// Counts the changes of the edges at a resource.
 pub fn edge_revision(id: &str) -> Key {
-    join(b'v', &[id.as_bytes()])
+    join(b'g', &[id.as_bytes()])
 }
 
 /// Counts the members of a resource.

@@ -32,9 +32,9 @@ pub struct Memberships {
     about: BTreeMap<String, (String, String)>,
 }
 
-/// The first keys of a range of memberships that are read with those of others: few are in more groups, and who is has the
-/// rest read alone.
-pub const FIRST: u32 = 100;
+/// The first keys of a range of memberships that are read with those of others, and followed to what they are memberships of:
+/// few are in more groups, and who is has the rest read alone.
+pub const FIRST: u32 = 40;
 /// Ranges in one call.
 const RANGES: usize = 200;
 
@@ -63,7 +63,7 @@ impl Memberships {
         let mut new = BTreeSet::new();
         for members in level.chunks(RANGES) {
             let ranges: Vec<KeyRange> = members.iter().map(|member| keys::memberships(member)).collect();
-            let entries = reader.together(&[], &ranges, true, FIRST)?.entries;
+            let entries = reader.keys(&ranges, FIRST)?;
             for ((member, range), mut entries) in members.iter().zip(ranges).zip(entries) {
                 if let Some(last) = entries.last().filter(|_| entries.len() >= FIRST as usize) {
                     entries.extend(reader.all_entries(&keys::after(&range, &last.key), true)?);

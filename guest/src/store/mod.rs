@@ -65,6 +65,8 @@ pub struct Reading {
     pub values: Vec<Option<Value>>,
     /// The entries of each of the ranges.
     pub entries: Vec<Vec<Entry>>,
+    /// Of each of the ranges: what each of its entries leads to by each of the prefixes. Empty where there are none.
+    pub followed: Vec<Vec<Option<Value>>>,
 }
 
 /// `key` must still map to exactly `expected`; `None` means that it must be absent.
@@ -119,16 +121,52 @@ pub trait Store {
     fn get(&self, keys: &[Key]) -> Result<Vec<Option<Value>>, StoreError>;
     /// The entries of a range; fewer than `limit` means that the range ended.
     fn scan(&self, range: &KeyRange, options: ScanOptions) -> Result<Vec<Entry>, StoreError>;
-    /// `get` of `keys`, and `scan` of each of the `ranges`, in one call; not necessarily of one moment.
-    fn read(&self, keys: &[Key], ranges: &[KeyRange], options: ScanOptions) -> Result<Reading, StoreError> {
+    /// `get` of `keys`, `scan` of each of the `ranges`, and the values of what the entries found lead to by each of the
+    /// prefixes `follow`, in one call; not necessarily of one moment.
+    fn read(
+        &self,
+        keys: &[Key],
+        ranges: &[KeyRange],
+        options: ScanOptions,
+        follow: &[Key],
+    ) -> Result<Reading, StoreError> {
         let values = if keys.is_empty() { Vec::new() } else { self.get(keys)? };
-        let entries = ranges.iter().map(|range| self.scan(range, options)).collect::<Result<_, _>>()?;
-        Ok(Reading { values, entries })
+        let entries = ranges.iter().map(|range| self.scan(range, options)).collect::<Result<Vec<_>, _>>()?;
+        let followed = match follow {
+            [] => Vec::new(),
+            _ => ranges
+                .iter()
+                .zip(&entries)
+                .map(|(range, found)| led_to(self, range, found, follow))
+                .collect::<Result<_, _>>()?,
+        };
+        Ok(Reading { values, entries, followed })
     }
     /// How many keys a range holds.
     fn count(&self, range: &KeyRange) -> Result<u64, StoreError>;
     /// Apply all `mutations` if every check holds; all or nothing, durable when it returns.
     fn commit(&self, checks: &[Check], mutations: &[Mutation]) -> Result<Outcome, StoreError>;
+}
+
+impl KeyRange {
+    /// The key that one of its entries leads to: the prefix, and what the entry's key has beyond the range's start.
+    pub fn leads(&self, key: &[u8], prefix: &[u8]) -> Option<Key> {
+        key.strip_prefix(self.start.as_slice()).map(|rest| [prefix, rest].concat())
+    }
+}
+
+/// The values of what the entries of a range lead to by each of the prefixes.
+fn led_to(
+    store: &(impl Store + ?Sized),
+    range: &KeyRange,
+    entries: &[Entry],
+    follow: &[Key],
+) -> Result<Vec<Option<Value>>, StoreError> {
+    let leads = entries.iter().flat_map(|entry| follow.iter().map(|prefix| range.leads(&entry.key, prefix)));
+    let leads: Vec<Option<Key>> = leads.collect();
+    let keys: Vec<Key> = leads.iter().flatten().cloned().collect();
+    let mut values = if keys.is_empty() { Vec::new() } else { store.get(&keys)? }.into_iter();
+    Ok(leads.iter().map(|key| key.as_ref().and_then(|_| values.next().flatten())).collect())
 }
 
 /// What a counter key holds: 8 bytes, little-endian, two's complement; an absent key counts as 0. A store that keeps

@@ -53,6 +53,7 @@ pub fn reading(
     keys: &[Key],
     ranges: &[KeyRange],
     options: ScanOptions,
+    follow: &[Key],
     reading: Reading,
 ) -> Result<Reading, StoreError> {
     const CALL: &str = "storage.read";
@@ -62,7 +63,17 @@ pub fn reading(
     }
     let values = values(CALL, keys, reading.values)?;
     let found = ranges.iter().zip(reading.entries).map(|(range, found)| entries(CALL, range, options, found));
-    Ok(Reading { values, entries: found.collect::<Result<_, _>>()? })
+    let entries = found.collect::<Result<Vec<_>, _>>()?;
+    let wanted = entries.iter().map(|entries| entries.len() * follow.len());
+    let wanted: Vec<usize> = if follow.is_empty() { Vec::new() } else { wanted.collect() };
+    let came: Vec<usize> = reading.followed.iter().map(Vec::len).collect();
+    if came != wanted {
+        return wrong(format!(
+            "{CALL}: what the entries lead to by {} prefixes is {wanted:?} values, and {came:?} came",
+            follow.len()
+        ));
+    }
+    Ok(Reading { values, entries, followed: reading.followed })
 }
 
 /// A conflict has a check that failed.
@@ -140,7 +151,7 @@ mod tests {
     fn readings() {
         let (keys, ranges) = ([b"a".to_vec()], [KeyRange { start: b"b".to_vec(), end: b"f".to_vec() }]);
         let check = |values: Vec<Option<Value>>, entries: Vec<Vec<Entry>>| {
-            reading(&keys, &ranges, ALL, Reading { values, entries })
+            reading(&keys, &ranges, ALL, &[], Reading { values, entries, followed: vec![] })
         };
         let entry = |key: &str| Entry { key: key.into(), value: vec![] };
         assert!(check(vec![None], vec![vec![entry("c")]]).is_ok());
@@ -153,6 +164,22 @@ mod tests {
             let error = check(values, entries).unwrap_err();
             assert!(matches!(&error, StoreError::Other(why) if why.starts_with("storage.read: ")), "{error:?}");
         }
+    }
+
+    #[test]
+    fn what_entries_lead_to() {
+        let ranges = [KeyRange { start: b"b".to_vec(), end: b"f".to_vec() }];
+        let entries = vec![vec![Entry { key: b"c".to_vec(), value: vec![] }]];
+        let check = |follow: &[Key], followed: Vec<Vec<Option<Value>>>| {
+            reading(&[], &ranges, ALL, follow, Reading { values: vec![], entries: entries.clone(), followed })
+        };
+        let follow = [b"x".to_vec(), b"y".to_vec()];
+        assert!(check(&[], vec![]).is_ok() && check(&follow, vec![vec![None, Some(vec![])]]).is_ok());
+        for wrong in [vec![], vec![vec![]], vec![vec![None]], vec![vec![None; 2]; 2]] {
+            let error = check(&follow, wrong).unwrap_err();
+            assert!(matches!(&error, StoreError::Other(why) if why.contains("by 2 prefixes")), "{error:?}");
+        }
+        assert!(check(&[], vec![vec![None]]).is_err());
     }
 
     #[test]

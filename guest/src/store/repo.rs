@@ -130,7 +130,7 @@ pub struct Document {
     pub attributes: Vec<u8>,
 }
 
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 
 impl Document {
     fn encode(resource_type: &ResourceType, resource: &Resource) -> Result<Vec<u8>> {

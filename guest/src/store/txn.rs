@@ -9,7 +9,7 @@ use std::ops::Bound;
 use crate::error::{ErrorKind, Result, ScimError};
 use crate::limits;
 
-use super::{Check, Entry, Key, KeyRange, Mutation, Outcome, Reading, ScanOptions, Store, StoreError, Value, counter};
+use super::{Check, Entry, Key, KeyRange, Mutation, Outcome, ScanOptions, Store, StoreError, Value, counter};
 
 /// Reads without checks: of a store, or of a transaction with what it has written so far.
 pub trait Read {
@@ -18,11 +18,9 @@ pub trait Read {
     /// The first `limit` entries of a range; fewer mean that the range ended.
     fn entries(&self, range: &KeyRange, keys_only: bool, limit: u32) -> Result<Vec<Entry>>;
 
-    /// `peek` and `entries` of several ranges in one call, where the reader can.
-    fn together(&self, keys: &[Key], ranges: &[KeyRange], keys_only: bool, limit: u32) -> Result<Reading> {
-        let values = if keys.is_empty() { Vec::new() } else { self.peek(keys)? };
-        let entries = ranges.iter().map(|range| self.entries(range, keys_only, limit)).collect::<Result<_>>()?;
-        Ok(Reading { values, entries })
+    /// The first `limit` keys of each of several ranges.
+    fn keys(&self, ranges: &[KeyRange], limit: u32) -> Result<Vec<Vec<Entry>>> {
+        ranges.iter().map(|range| self.entries(range, true, limit)).collect()
     }
 
     /// The value of one key.
@@ -57,8 +55,9 @@ impl<S: Store> Read for S {
         self.scan(range, ScanOptions { keys_only, limit, ..ScanOptions::default() }).map_err(failure)
     }
 
-    fn together(&self, keys: &[Key], ranges: &[KeyRange], keys_only: bool, limit: u32) -> Result<Reading> {
-        Store::read(self, keys, ranges, ScanOptions { keys_only, limit, ..ScanOptions::default() }).map_err(failure)
+    fn keys(&self, ranges: &[KeyRange], limit: u32) -> Result<Vec<Vec<Entry>>> {
+        let options = ScanOptions { keys_only: true, limit, ..ScanOptions::default() };
+        Ok(Store::read(self, &[], ranges, options, &[]).map_err(failure)?.entries)
     }
 }
 

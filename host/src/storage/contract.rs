@@ -123,8 +123,9 @@ impl Subject for Native {
         keys: &[Key],
         ranges: &[KeyRange],
         options: ScanOptions,
+        follow: &[Key],
     ) -> Result<Reading, StoreError> {
-        self.0.read(tenant, keys, ranges, options).await
+        self.0.read(tenant, keys, ranges, options, follow).await
     }
 
     async fn count(&self, tenant: &str, range: &KeyRange) -> Result<u64, StoreError> {

@@ -21,8 +21,8 @@ pub use self::redb::Redb;
 #[cfg(feature = "postgres")]
 pub(crate) use scimwell_storage_check::SEQUENCE;
 pub use scimwell_storage_check::{
-    Check, Entry, Key, KeyRange, MAX_COMMIT, MAX_KEY, MAX_TENANT, MAX_VALUE, Mutation, Outcome, Reading, ScanOptions,
-    StoreError, Value, added, check_sizes, check_tenant,
+    Check, Entry, Key, KeyRange, Leads, MAX_COMMIT, MAX_KEY, MAX_TENANT, MAX_VALUE, Mutation, Outcome, Reading,
+    ScanOptions, StoreError, Value, added, check_sizes, check_tenant,
 };
 
 /// An ordered, transactional key-value store, one key space a tenant.
@@ -54,21 +54,25 @@ pub trait Storage: Send + Sync + 'static {
     async fn get(&self, tenant: &str, keys: &[Key]) -> Result<Vec<Option<Value>>, StoreError>;
     /// The entries of a range; fewer than `limit` means that the range ended.
     async fn scan(&self, tenant: &str, range: &KeyRange, options: ScanOptions) -> Result<Vec<Entry>, StoreError>;
-    /// [`get`](Self::get) of `keys`, and [`scan`](Self::scan) of each of the `ranges` with the same options, in one call;
-    /// not necessarily of one moment. Worth overriding where a call is a trip over a network.
+    /// [`get`](Self::get) of `keys`, [`scan`](Self::scan) of each of the `ranges` with the same options, and the values that
+    /// the entries found [lead to](Leads) by each of the prefixes `follow`, in one call; not necessarily of one moment. Worth
+    /// overriding where a call is a trip over a network.
     async fn read(
         &self,
         tenant: &str,
         keys: &[Key],
         ranges: &[KeyRange],
         options: ScanOptions,
+        follow: &[Key],
     ) -> Result<Reading, StoreError> {
         let values = if keys.is_empty() { Vec::new() } else { self.get(tenant, keys).await? };
         let mut entries = Vec::with_capacity(ranges.len());
         for range in ranges {
             entries.push(self.scan(tenant, range, options).await?);
         }
-        Ok(Reading { values, entries })
+        let leads = Leads::of(ranges, &entries, follow);
+        let led_to = if leads.keys().is_empty() { Vec::new() } else { self.get(tenant, leads.keys()).await? };
+        Ok(Reading { values, entries, followed: leads.followed(led_to) })
     }
     /// How many keys a range holds.
     async fn count(&self, tenant: &str, range: &KeyRange) -> Result<u64, StoreError>;

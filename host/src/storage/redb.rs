@@ -18,8 +18,8 @@ use tokio::task::spawn_blocking;
 
 use super::backup::Snapshot;
 use super::{
-    Check, Entry, Key, KeyRange, Mutation, Outcome, ScanOptions, Storage, StoreError, Value, added, check_sizes,
-    check_tenant,
+    Check, Entry, Key, KeyRange, Leads, Mutation, Outcome, Reading, ScanOptions, Storage, StoreError, Value, added,
+    check_sizes, check_tenant,
 };
 
 mod copy;
@@ -57,6 +57,31 @@ impl Deref for View {
 
     fn deref(&self) -> &Keys {
         &self.keys
+    }
+}
+
+impl View {
+    /// The values of a tenant's keys, in that order.
+    fn values(&self, tenant: &str, keys: &[Key]) -> Result<Vec<Option<Value>>, StoreError> {
+        let mut path = Prefixed::new(tenant);
+        let mut values = Vec::with_capacity(keys.len());
+        for key in keys {
+            values.push(self.get(path.with(key)).map_err(failed)?.map(|value| value.value().to_vec()));
+        }
+        Ok(values)
+    }
+
+    /// The entries of a range of a tenant's keys.
+    async fn entries(&self, tenant: &str, range: &KeyRange, options: ScanOptions) -> Result<Vec<Entry>, StoreError> {
+        if range.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut scan =
+            Scan { walk: walk(self, tenant, range)?, prefix: tenant.len() + 1, options, skipped: 0, found: Vec::new() };
+        if scan.run(INLINE)? {
+            return Ok(scan.found);
+        }
+        spawn_blocking(move || scan.run(usize::MAX).map(|_| scan.found)).await.map_err(|error| interrupted(&error))?
     }
 }
 
@@ -133,31 +158,33 @@ impl Drop for Redb {
 impl Storage for Redb {
     async fn get(&self, tenant: &str, keys: &[Key]) -> Result<Vec<Option<Value>>, StoreError> {
         check_tenant(tenant)?;
-        let snapshot = self.latest.get()?;
-        let mut path = Prefixed::new(tenant);
-        let mut values = Vec::with_capacity(keys.len());
-        for key in keys {
-            values.push(snapshot.get(path.with(key)).map_err(failed)?.map(|value| value.value().to_vec()));
-        }
-        Ok(values)
+        self.latest.get()?.values(tenant, keys)
     }
 
     async fn scan(&self, tenant: &str, range: &KeyRange, options: ScanOptions) -> Result<Vec<Entry>, StoreError> {
         check_tenant(tenant)?;
-        if range.is_empty() {
-            return Ok(Vec::new());
+        self.latest.get()?.entries(tenant, range, options).await
+    }
+
+    /// Of one moment, all of it.
+    async fn read(
+        &self,
+        tenant: &str,
+        keys: &[Key],
+        ranges: &[KeyRange],
+        options: ScanOptions,
+        follow: &[Key],
+    ) -> Result<Reading, StoreError> {
+        check_tenant(tenant)?;
+        let view = self.latest.get()?;
+        let values = view.values(tenant, keys)?;
+        let mut entries = Vec::with_capacity(ranges.len());
+        for range in ranges {
+            entries.push(view.entries(tenant, range, options).await?);
         }
-        let mut scan = Scan {
-            walk: walk(&*self.latest.get()?, tenant, range)?,
-            prefix: tenant.len() + 1,
-            options,
-            skipped: 0,
-            found: Vec::new(),
-        };
-        if scan.run(INLINE)? {
-            return Ok(scan.found);
-        }
-        spawn_blocking(move || scan.run(usize::MAX).map(|_| scan.found)).await.map_err(|error| interrupted(&error))?
+        let leads = Leads::of(ranges, &entries, follow);
+        let followed = leads.followed(view.values(tenant, leads.keys())?);
+        Ok(Reading { values, entries, followed })
     }
 
     async fn count(&self, tenant: &str, range: &KeyRange) -> Result<u64, StoreError> {

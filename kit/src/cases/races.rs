@@ -116,7 +116,8 @@ async fn reads_its_commits<S: Subject>(s: &Space<S>, part: u32) -> Verdict {
         same("the value just committed", &s.get(key.as_bytes()).await?, &Some(value.clone().into_bytes()))?;
         let range = super::range(&key, &format!("{key}~"));
         let options = ScanOptions { limit: 2, ..ALL };
-        let reading = s.subject.read(&s.tenant, &[key.clone().into()], std::slice::from_ref(&range), options).await?;
+        let reading =
+            s.subject.read(&s.tenant, &[key.clone().into()], std::slice::from_ref(&range), options, &[]).await?;
         same("the value just committed, by `read`", &reading.values, &vec![Some(value.clone().into_bytes())])?;
         same("the range of it, by `read`", &reading.entries.iter().map(Vec::len).collect::<Vec<_>>(), &vec![1])?;
         same("the count just committed", &s.count(&range).await?, &1)?;

@@ -1,6 +1,7 @@
 //! Walking ranges, and counting them.
 
 use super::{put, range};
+use crate::rules::Leads;
 use crate::space::{ALL, Space, Subject, Verdict, broken, same};
 use crate::types::{Entry, Key, KeyRange, Mutation, Reading, ScanOptions, Value};
 
@@ -66,20 +67,52 @@ pub(crate) async fn read<S: Subject>(s: &Space<S>) -> Verdict {
     ];
     for options in all_options {
         // What `get` and `scan` themselves give has cases of its own.
-        let mut expect = Reading { values: s.subject.get(&s.tenant, &keys).await?, entries: Vec::new() };
+        let mut expect = Reading { values: s.subject.get(&s.tenant, &keys).await?, ..Reading::default() };
         for range in &ranges {
             expect.entries.push(s.scan(&range.start, &range.end, options).await?);
         }
-        let found = s.subject.read(&s.tenant, &keys, &ranges, options).await?;
+        let found = s.subject.read(&s.tenant, &keys, &ranges, options, &[]).await?;
         same(&format!("three keys and four ranges, {options:?}"), &found, &expect)?;
     }
-    let found = s.subject.read(&s.tenant, &keys, &[], ALL_OF_FOUR).await?;
+    let found = s.subject.read(&s.tenant, &keys, &[], ALL_OF_FOUR, &[]).await?;
     same("keys alone", &found.values, &[Some("d"), None, Some("a")].map(|value| value.map(Value::from)).to_vec())?;
     same("ranges, where none are asked for", &found.entries.len(), &0)?;
-    let found = s.subject.read(&s.tenant, &[], &ranges[..1], ALL_OF_FOUR).await?;
+    let found = s.subject.read(&s.tenant, &[], &ranges[..1], ALL_OF_FOUR, &[]).await?;
     same("ranges alone", &(found.values.len(), found.entries.len()), &(0, 1))?;
-    let found = s.subject.read(&s.tenant, &[], &[], ALL_OF_FOUR).await?;
+    let found = s.subject.read(&s.tenant, &[], &[], ALL_OF_FOUR, &[]).await?;
     same("nothing", &found, &Reading::default())
+}
+
+/// Edges from one key to others, as members to their groups.
+pub(crate) async fn follow<S: Subject>(s: &Space<S>) -> Verdict {
+    // Whatever bytes a key goes on with are no text.
+    let all: [&[u8]; 12] =
+        [b"e1-a", b"e1-b", b"e1-c", b"e1-\0\xff", b"e2-b", b"na", b"nb", b"n\0\xff", b"va", b"vc", b"v\0\xff", b"xb"];
+    s.apply(all.map(|key| Mutation::Put(key.to_vec(), key.to_vec())).to_vec()).await?;
+    let of = |start: &str| range(start, &format!("{start}~"));
+    let options = ScanOptions { limit: 100, ..ALL };
+    let (all_of_one, of_two) = (vec![of("e1-")], vec![of("e2-"), of("e1-"), of("e3-")]);
+    // The keys of these entries go on behind the ends of their ranges' starts, or do not begin with them.
+    let apart = vec![range("e1-a", "e1-c"), range("a", "z"), range("", "e1-b")];
+    for (ranges, options, prefixes) in [
+        (&all_of_one, options, &["n", "v"][..]),
+        (&all_of_one, options, &["x"]),
+        (&all_of_one, ScanOptions { reverse: true, skip: 1, limit: 2, ..options }, &["v", "n"]),
+        (&all_of_one, ScanOptions { keys_only: true, ..options }, &["n", ""]),
+        (&of_two, ScanOptions { keys_only: true, limit: 2, ..options }, &["n", "x"]),
+        (&of_two, ScanOptions { limit: 0, ..options }, &["n"]),
+        (&apart, options, &["n", "e1-a"]),
+    ] {
+        let follow: Vec<Key> = prefixes.iter().map(|prefix| Key::from(*prefix)).collect();
+        let keys = ["na", "absent"].map(Key::from);
+        let mut expect = s.subject.read(&s.tenant, &keys, ranges, options, &[]).await?;
+        let leads = Leads::of(ranges, &expect.entries, &follow);
+        expect.followed = leads.followed(s.subject.get(&s.tenant, leads.keys()).await?);
+        let found = s.subject.read(&s.tenant, &keys, ranges, options, &follow).await?;
+        same(&format!("{ranges:?} followed by {prefixes:?}, {options:?}"), &found, &expect)?;
+    }
+    let found = s.subject.read(&s.tenant, &["na".into()], &[], options, &["n".into()]).await?;
+    same("no range and a prefix", &found.followed.len(), &0)
 }
 
 /// More entries than a storage is likely to handle in one step.

@@ -23,6 +23,9 @@ import {
 /** Tells that an import failed. */
 export type Tell = (message: string, error: unknown) => void;
 
+/** What one `read` found, and what its entries lead to. */
+type Followed = Reading & { followed: Array<Array<Value | undefined>> };
+
 /** Nonsense from an application's function. */
 class Unusable extends Error {}
 
@@ -79,7 +82,7 @@ async function dispatch({ storage, review }: ScimOptions, { name, args }: Call):
     case 'storage.scan':
       return scan(storage, ...(args as [string, KeyRange, ScanOptions]));
     case 'storage.read':
-      return read(storage, ...(args as [string, Key[], KeyRange[], ScanOptions]));
+      return read(storage, ...(args as [string, Key[], KeyRange[], ScanOptions, Key[]]));
     case 'storage.count': {
       const counted = await storage.count(...(args as [string, KeyRange]));
       if (typeof counted !== 'bigint' && !Number.isSafeInteger(counted)) throw new Unusable('it returned no whole number');
@@ -107,6 +110,33 @@ async function scan(storage: Storage, tenant: string, range: KeyRange, options: 
 }
 
 async function read(
+  storage: Storage,
+  tenant: string,
+  keys: Key[],
+  ranges: KeyRange[],
+  options: ScanOptions,
+  follow: Key[],
+): Promise<Followed> {
+  const reading = await readTogether(storage, tenant, keys, ranges, options);
+  if (follow.length === 0) return { ...reading, followed: [] };
+  // Storages of applications need not know this: what entries lead to is a `get` of its own.
+  const leads = ranges.map(({ start }, at) =>
+    reading.entries[at].flatMap(({ key }) => follow.map((prefix) => leadsTo(start, key, prefix))),
+  );
+  const wanted = leads.flat().filter((key) => key !== undefined);
+  const values = wanted.length === 0 ? [] : await get(storage, tenant, wanted);
+  let next = 0;
+  const followed = leads.map((of) => of.map((key) => (key === undefined ? undefined : values[next++])));
+  return { ...reading, followed };
+}
+
+/** The prefix, and what the key has beyond the start of its range. */
+function leadsTo(start: Key, key: Key, prefix: Key): Key | undefined {
+  if (Buffer.compare(key.subarray(0, start.length), start) !== 0) return undefined;
+  return Buffer.concat([prefix, key.subarray(start.length)]);
+}
+
+async function readTogether(
   storage: Storage,
   tenant: string,
   keys: Key[],

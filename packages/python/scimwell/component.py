@@ -316,9 +316,16 @@ class Imports:
             last = entry.key
         return [_record(key=_bytes(e.key), value=b"" if options.keys_only else _bytes(e.value)) for e in entries]
 
-    def _read(self, tenant: str, keys: list[bytes], ranges: list[Any], options: Any) -> Record:
+    def _read(self, tenant: str, keys: list[bytes], ranges: list[Any], options: Any, follow: list[bytes]) -> Record:
         values = self._get(tenant, keys) if keys else []
-        return _record(values=values, entries=[self._scan(tenant, range, _options(options)) for range in ranges])
+        entries = [self._scan(tenant, range, _options(options)) for range in ranges]
+        followed = []
+        if follow:
+            leads = [_leads(range.start, found, follow) for range, found in zip(ranges, entries, strict=True)]
+            wanted = [key for of in leads for key in of if key is not None]
+            led = iter(self._get(tenant, wanted) if wanted else [])
+            followed = [[None if key is None else next(led) for key in of] for of in leads]
+        return _record(values=values, entries=entries, followed=followed)
 
     def _count(self, tenant: str, bounds: Any) -> int:
         with self._elsewhere("storage.count"):
@@ -406,6 +413,13 @@ def _record(**fields: Any) -> Record:
     for name, value in fields.items():
         setattr(record, name.replace("_", "-"), value)
     return record
+
+
+def _leads(start: bytes, entries: list[Any], follow: list[bytes]) -> list[bytes | None]:
+    """The keys that entries lead to: each prefix, and what the entry's key has beyond the start of its range."""
+    return [
+        prefix + entry.key[len(start) :] if entry.key.startswith(start) else None for entry in entries for prefix in follow
+    ]
 
 
 def _options(options: Any) -> ScanOptions:

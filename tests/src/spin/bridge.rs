@@ -78,13 +78,14 @@ impl Storage for Bridge {
         keys: &[Key],
         ranges: &[KeyRange],
         options: ScanOptions,
+        follow: &[Key],
     ) -> Result<Reading, StoreError> {
         let Opened { mut store, adapter, handle } = self.open(tenant).await?;
         let guest = adapter.scimwell_provider_storage().store();
         let ranges: Vec<_> = ranges.iter().map(range_of).collect();
-        let found = guest.call_read(&mut store, handle, keys, &ranges, options_of(options)).await;
-        let reading = found.map_err(trapped)?.map_err(store_error)?;
-        Ok(Reading { values: reading.values, entries: reading.entries.into_iter().map(entries_of).collect() })
+        let found = guest.call_read(&mut store, handle, keys, &ranges, options_of(options), follow).await;
+        let storage::Reading { values, entries, followed } = found.map_err(trapped)?.map_err(store_error)?;
+        Ok(Reading { values, entries: entries.into_iter().map(entries_of).collect(), followed })
     }
 
     async fn count(&self, tenant: &str, range: &KeyRange) -> Result<u64, StoreError> {

@@ -11,6 +11,7 @@ use crate::limits;
 use crate::query::SortOrder;
 use crate::schema::order::{self, Span};
 use crate::schema::{Target, Type};
+use crate::store::ahead::Ahead;
 use crate::store::repo::Stored;
 use crate::store::{Entry, Key, KeyRange, census, keys};
 
@@ -84,7 +85,8 @@ pub(super) fn select<H: Host>(
             proof: Proof::Claim(Box::new((entry.key.clone(), entry.value.clone()))),
         };
         let found: Vec<Candidate> = entries.iter().map(claim).collect();
-        let mut stored = fetch(search, scope, &found)?.into_iter().map(|(stored, _)| stored).peekable();
+        let mut stored =
+            fetch(search, scope, &found, &search.ctx.store)?.into_iter().map(|(stored, _)| stored).peekable();
         for (entry, candidate) in entries.into_iter().zip(&found) {
             // Whom the key no longer leads to is left out.
             let Some(stored) = stored.next_if(|stored| stored.id() == candidate.id) else { continue };
@@ -116,7 +118,7 @@ pub(super) fn select<H: Host>(
         (false, false) => None,
     };
     let page = page.into_iter().map(|(_, stored)| (0, stored)).collect();
-    Ok(Some(Selection { total, page, next: next.filter(|_| window.is_cursor()) }))
+    Ok(Some(Selection { total, page, next: next.filter(|_| window.is_cursor()), ahead: Ahead::default() }))
 }
 
 /// What part of an index to follow, and what to test on the way.

@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::error::Result;
 use crate::host::Host;
 use crate::query::SortOrder;
+use crate::store::ahead::Ahead;
 use crate::store::repo::{self, Stored};
 
 use super::super::sort::Place;
@@ -74,5 +75,5 @@ pub(super) fn select<H: Host>(
     }
     // What was deleted since its key was read is left out.
     let page = shown.iter().filter_map(|place| Some((place.rank, found.remove(place.id.as_str())?))).collect();
-    Ok(Selection { total: Some(total), page, next })
+    Ok(Selection { total: Some(total), page, next, ahead: Ahead::default() })
 }

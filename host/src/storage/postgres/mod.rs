@@ -16,6 +16,7 @@ mod tls;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Row};
 
 pub use self::connect::{Options, UrlError};
@@ -23,7 +24,7 @@ pub use self::connect::{Options, UrlError};
 use self::batch::Commit;
 use self::commit::Writer;
 use self::connect::failed;
-use self::read::{Parameters, Reader};
+use self::read::Reader;
 use super::{
     Check, Entry, Key, KeyRange, Mutation, Outcome, Reading, ScanOptions, Storage, StoreError, Value, check_sizes,
     check_tenant,
@@ -72,36 +73,52 @@ impl Storage for Postgres {
         keys: &[Key],
         ranges: &[KeyRange],
         options: ScanOptions,
+        follow: &[Key],
     ) -> Result<Reading, StoreError> {
         check_tenant(tenant)?;
         if ranges.is_empty() {
             let values = self.reader.get(tenant, keys).await?;
-            return Ok(Reading { values, entries: Vec::new() });
+            return Ok(Reading { values, ..Reading::default() });
         }
         let (limit, skip) = bounds(options);
         if let ([range], false) = (ranges, keys.is_empty()) {
-            let scan = sql::scan(options.reverse, options.keys_only);
             let tenant_bytes = tenant.as_bytes();
-            let parameters: Parameters<'_> = &[&tenant_bytes, &range.start, &range.end, &limit, &skip];
-            let (values, rows) = self.reader.keys_and_range(tenant, keys, (scan, parameters)).await?;
-            return Ok(Reading { values, entries: vec![entries(&rows, options)?] });
+            let parameters: [&(dyn ToSql + Sync); 6] =
+                [&tenant_bytes, &range.start, &range.end, &limit, &skip, &follow];
+            let asked = match follow {
+                [] => (sql::scan(options.reverse, options.keys_only).to_owned(), &parameters[..5]),
+                _ => (sql::scan_and_follow(options.reverse, options.keys_only), &parameters[..]),
+            };
+            let (values, rows) = self.reader.keys_and_range(tenant, keys, (&asked.0, asked.1)).await?;
+            let followed = if follow.is_empty() { Vec::new() } else { vec![led_to(&rows)?] };
+            return Ok(Reading { values, entries: vec![entries(&rows, options)?], followed });
         }
         let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
         let (low, high): (Vec<&[u8]>, Vec<&[u8]>) =
             ranges.iter().map(|range| (range.start.as_slice(), range.end.as_slice())).unzip();
-        let statement = sql::read(options.reverse, options.keys_only);
-        let rows = self.reader.rows(&statement, &[&tenant.as_bytes(), &keys, &low, &high, &limit, &skip]).await?;
-        let mut reading = Reading { values: vec![None; keys.len()], entries: vec![Vec::new(); ranges.len()] };
+        let statement = sql::read(options.reverse, options.keys_only, !follow.is_empty());
+        let tenant = tenant.as_bytes();
+        let parameters: [&(dyn ToSql + Sync); 7] = [&tenant, &keys, &low, &high, &limit, &skip, &follow];
+        let wanted = if follow.is_empty() { &parameters[..6] } else { &parameters };
+        let rows = self.reader.rows(&statement, wanted).await?;
+        let mut values = vec![None; keys.len()];
+        let mut found: Vec<Vec<Found>> = (0..ranges.len()).map(|_| Vec::new()).collect();
         for row in rows {
-            place(&row, &mut reading).map_err(|error| failed(&error))?;
+            place(&row, &mut values, &mut found).map_err(|error| failed(&error))?;
         }
-        for entries in &mut reading.entries {
-            entries.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        let (mut entries, mut followed) = (Vec::with_capacity(ranges.len()), Vec::new());
+        for mut found in found {
+            found.sort_unstable_by(|(a, _), (b, _)| a.key.cmp(&b.key));
             if options.reverse {
-                entries.reverse();
+                found.reverse();
+            }
+            let (found, led): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+            entries.push(found);
+            if !follow.is_empty() {
+                followed.push(led.into_iter().flatten().collect());
             }
         }
-        Ok(reading)
+        Ok(Reading { values, entries, followed })
     }
 
     async fn count(&self, tenant: &str, range: &KeyRange) -> Result<u64, StoreError> {
@@ -138,19 +155,29 @@ fn entries(rows: &[Row], options: ScanOptions) -> Result<Vec<Entry>, StoreError>
     rows.iter().map(entry).collect::<Result<_, Error>>().map_err(|error| failed(&error))
 }
 
+/// What the entries of [`sql::scan_and_follow`] lead to.
+fn led_to(rows: &[Row]) -> Result<Vec<Option<Value>>, StoreError> {
+    let led = rows.iter().map(|row| row.try_get::<_, Vec<Option<Value>>>("led")).collect::<Result<Vec<_>, _>>();
+    led.map(|led| led.into_iter().flatten().collect()).map_err(|error| failed(&error))
+}
+
+/// An entry of a range, and what it leads to.
+type Found = (Entry, Vec<Option<Value>>);
+
 /// Puts a row of [`sql::read`] where it belongs.
-fn place(row: &Row, reading: &mut Reading) -> Result<(), Error> {
+fn place(row: &Row, values: &mut [Option<Value>], ranges: &mut [Vec<Found>]) -> Result<(), Error> {
     let at = |number: i64| usize::try_from(number - 1).unwrap_or(usize::MAX);
     let value: Value = row.try_get(3)?;
     match (row.try_get::<_, Option<i64>>(0)?, row.try_get::<_, Option<i64>>(1)?) {
         (Some(key), _) => {
-            if let Some(slot) = reading.values.get_mut(at(key)) {
+            if let Some(slot) = values.get_mut(at(key)) {
                 *slot = Some(value);
             }
         }
         (None, Some(range)) => {
-            if let Some(entries) = reading.entries.get_mut(at(range)) {
-                entries.push(Entry { key: row.try_get(2)?, value });
+            if let Some(found) = ranges.get_mut(at(range)) {
+                let led: Option<Vec<Option<Value>>> = row.try_get(4)?;
+                found.push((Entry { key: row.try_get(2)?, value }, led.unwrap_or_default()));
             }
         }
         (None, None) => {}

@@ -32,16 +32,38 @@ pub(super) const fn scan(reverse: bool, keys_only: bool) -> &'static str {
     }
 }
 
+/// [`scan`], each row with `led`, what its entry leads to by each of the prefixes $6.
+pub(super) fn scan_and_follow(reverse: bool, keys_only: bool) -> String {
+    let direction = if reverse { "DESC" } else { "ASC" };
+    let (scan, led) = (scan(reverse, keys_only), led("$2", "$6"));
+    format!("SELECT e.*, {led} FROM ({scan}) AS e ORDER BY e.key {direction}")
+}
+
+/// What the entry `e` of a range leads to by each of the prefixes: an array of values, or NULL where nothing is there.
+fn led(start: &str, prefixes: &str) -> String {
+    format!(
+        "ARRAY(SELECT (SELECT f.value FROM scimwell_keys AS f WHERE f.tenant = $1 \
+             AND f.key = p.prefix || substring(e.key FROM length({start}) + 1) \
+             AND substring(e.key FROM 1 FOR length({start})) = {start}) \
+         FROM unnest({prefixes}::bytea[]) WITH ORDINALITY AS p(prefix, n) ORDER BY p.n) AS led"
+    )
+}
+
 /// The values of the keys $2, as rows with an empty range number, and the entries of the ranges from $3 to $4, of each as
-/// many as $5 after the first $6; with the places of keys and ranges, from 1. The entries of a range come in any order.
-pub(super) fn read(reverse: bool, keys_only: bool) -> String {
+/// many as $5 after the first $6; with the places of keys and ranges, from 1. The entries of a range come in any order. With
+/// `follow`, each has `led`, as in [`scan_and_follow`], by the prefixes $7.
+pub(super) fn read(reverse: bool, keys_only: bool, follow: bool) -> String {
     let direction = if reverse { "DESC" } else { "ASC" };
     let value = if keys_only { "''::bytea" } else { "s.value" };
+    let led = match follow {
+        true => led("r.low", "$7"),
+        false => "NULL::bytea[] AS led".to_owned(),
+    };
     format!(
-        "SELECT r.n, NULL::int8 AS range, r.key, k.value FROM unnest($2::bytea[]) WITH ORDINALITY AS r(key, n) \
+        "SELECT r.n, NULL::int8 AS range, r.key, k.value, NULL::bytea[] AS led FROM unnest($2::bytea[]) WITH ORDINALITY AS r(key, n) \
              JOIN scimwell_keys AS k ON k.tenant = $1 AND k.key = r.key \
          UNION ALL \
-         SELECT NULL::int8, r.n, e.key, e.value FROM unnest($3::bytea[], $4::bytea[]) WITH ORDINALITY AS r(low, high, n) \
+         SELECT NULL::int8, r.n, e.key, e.value, {led} FROM unnest($3::bytea[], $4::bytea[]) WITH ORDINALITY AS r(low, high, n) \
              CROSS JOIN LATERAL (SELECT s.key, {value} AS value FROM scimwell_keys AS s \
                  WHERE s.tenant = $1 AND s.key >= r.low AND s.key < r.high \
                  ORDER BY s.key {direction} LIMIT $5 OFFSET $6) AS e"

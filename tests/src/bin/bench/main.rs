@@ -10,9 +10,13 @@ mod embedders;
 mod load;
 mod native;
 #[cfg(unix)]
+mod network;
+#[cfg(unix)]
 mod postgres;
 mod process;
 mod report;
+#[cfg(target_os = "linux")]
+mod slow_disk;
 mod spin;
 mod workload;
 
@@ -30,7 +34,7 @@ use crate::workload::{Population, Row, grouped};
 /// How often the whole table is measured; a cell holds all rounds.
 const ROUNDS: u32 = 3;
 
-const USAGE: &str = "usage: cargo xtask bench [--quick | --scale | --spin | --embedders] [part of a row's name]\n       cargo xtask bench [--quick] --postgres\n       cargo xtask bench --components A.wasm B.wasm …";
+const USAGE: &str = "usage: cargo xtask bench [--quick | --scale | --spin | --embedders] [part of a row's name]\n       cargo xtask bench [--quick] --postgres\n       cargo xtask bench --slow-disk\n       cargo xtask bench --components A.wasm B.wasm …";
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +78,8 @@ fn main() -> ExitCode {
         ["--quick", rows] if !rows.starts_with('-') => bench(Extent::Quick, rows),
         ["--scale"] => bench(Extent::Scale, ""),
         ["--scale", rows] if !rows.starts_with('-') => bench(Extent::Scale, rows),
+        #[cfg(target_os = "linux")]
+        ["--slow-disk"] => slow_disk::bench(),
         ["--spin"] => spin::bench(),
         ["--embedders"] => embedders::bench(),
         ["--components", ref files @ ..] => components::bench(files),

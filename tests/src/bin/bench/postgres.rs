@@ -13,14 +13,21 @@ use scimwell_tests::server::{Server, workspace};
 use tokio::task::JoinSet;
 
 use crate::load::{self, Load, Measured};
+use crate::network;
 use crate::process;
 use crate::workload::{Population, Row, grouped};
 
 /// Connections of a pool: what a server has where its URL doesn't say otherwise.
 const POOL: usize = 16;
+const BARE_NAME: &str = "bare SELECT of one key";
+/// Ends the names of rows with a network.
+const FAR: &str = "0.5 ms away";
 const BARE: &str = "SELECT value FROM scimwell_keys WHERE tenant = $1 AND key = $2";
 /// How often the whole table is measured.
 const ROUNDS: u32 = 3;
+/// One way between a server and its database, in the rows with a network: half a millisecond there and back, as between two
+/// machines of one region.
+const NETWORK: Duration = Duration::from_micros(250);
 
 /// What was measured.
 struct Line {
@@ -42,13 +49,17 @@ pub(crate) fn bench(quick: bool) -> Result<(), Box<dyn Error>> {
     let postgres = PostgresServer::start_with(&[], &[]);
     let database = postgres.database();
     let hosts: Vec<Server> = (0..4).map(|_| Server::start(&["--storage", &database])).collect();
+    let far = network::relay(postgres.address(), NETWORK)?;
+    let far_database = database.replace(&postgres.address().to_string(), &far.to_string());
+    let far_host = Server::start(&["--storage", &far_database]);
     eprintln!("bench: {} users: seeding", grouped(size));
     let population = Population::seed(hosts[0].address(), size)?;
     postgres.sql(database.rsplit('/').next().unwrap_or_default(), "VACUUM ANALYZE")?;
 
     let mut lines: Vec<Line> = Vec::new();
     let cpu = || {
-        let hosts = hosts.iter().filter_map(|host| process::cpu_time(host.pid())).sum::<Duration>();
+        let all = hosts.iter().chain([&far_host]);
+        let hosts = all.filter_map(|host| process::cpu_time(host.pid())).sum::<Duration>();
         [hosts, process::children_cpu_time(postgres.pid()).unwrap_or_default()]
     };
     let mut before = cpu();
@@ -69,12 +80,23 @@ pub(crate) fn bench(quick: bool) -> Result<(), Box<dyn Error>> {
         eprintln!("bench: round {round} of {ROUNDS}");
         for connections in [1, 32] {
             let bare = bare_selects(&database, connections, time / ROUNDS, population.users())?;
-            add("bare SELECT of one key".to_owned(), 1, connections, bare);
+            add(BARE_NAME.to_owned(), 1, connections, bare);
         }
         for row in [Row::Empty, Row::Get, Row::ByUserName, Row::PatchAttribute, Row::MemberOfLarge, Row::Post] {
             for &connections in row.connections() {
                 let at = (hosts[0].address(), hosts[0].pid());
                 add(row.name(size), 1, connections, population.measure(row, connections, at, time / ROUNDS)?);
+            }
+        }
+        for connections in [1, 32] {
+            let bare = bare_selects(&far_database, connections, time / ROUNDS, population.users())?;
+            add(format!("{BARE_NAME}, {FAR}"), 1, connections, bare);
+        }
+        for row in [Row::Get, Row::ByUserName, Row::PatchAttribute, Row::Post] {
+            for &connections in row.connections() {
+                let at = (far_host.address(), far_host.pid());
+                let measured = population.measure(row, connections, at, time / ROUNDS)?;
+                add(format!("{}, {FAR}", row.name(size)), 1, connections, measured);
             }
         }
         for row in [Row::Get, Row::PatchAttribute, Row::Post] {
@@ -145,13 +167,14 @@ fn table(lines: &[Line], size: usize) -> Result<String, std::fmt::Error> {
     let mut text = String::new();
     writeln!(
         text,
-        "| Operation, {} users | hosts | connections | op/s | p50 | p99 | time ÷ bare SELECT |",
+        "| Operation, {} users | hosts | connections | op/s | p50 | p99 | CPU of the hosts | of the database | p50 ÷ bare SELECT | time ÷ bare SELECT |",
         grouped(size)
     )?;
-    writeln!(text, "|---|--:|--:|--:|--:|--:|--:|")?;
+    writeln!(text, "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|")?;
     for Line { name, hosts, connections, measured, cpu } in lines {
-        let bare =
-            lines.iter().find(|line| line.name.starts_with("bare") && line.connections == (*connections).min(32));
+        let is_far = name.ends_with(FAR);
+        let is_bare = |line: &&Line| line.name.starts_with(BARE_NAME) && line.name.ends_with(FAR) == is_far;
+        let bare = lines.iter().filter(is_bare).find(|line| line.connections == (*connections).min(32));
         let ratio = bare.map_or(0.0, |bare| bare.measured.rate() / measured.rate());
         let nearer = bare.map_or(0.0, |bare| measured.percentile(0.5).div_duration_f64(bare.measured.percentile(0.5)));
         let [host, database] = cpu.map(|cpu| cpu.as_secs_f64() * 1e6 / measured.count().max(1) as f64);

@@ -11,11 +11,12 @@ use serde_json::{Value, json};
 
 use crate::load::{Load, Make, Measured, Sink, run};
 
-/// Groups of ten; each request adds to another one, so that they stay small.
-const SMALL_GROUPS: usize = 1_000;
-/// Members of a small group at first.
+/// Members of a small group. Each user that is measured is in one, and in the large group, whatever the size of the tenant.
 const SMALL: usize = 10;
-/// Users beside the members of the large group: what is added to it, and taken out again after each measurement.
+/// Groups to which members are added, of the same ten users at first; each request adds to another one, so that they stay small.
+const GROWING: usize = 1_000;
+/// Users beside the members of the large group: what is added to it, and taken out again after each measurement, and what is added
+/// to the growing groups.
 const SPARE: usize = 500;
 /// Members put into the large group by one request while seeding.
 const MEMBERS_AT_ONCE: usize = 5_000;
@@ -130,11 +131,11 @@ pub(crate) fn grouped(number: usize) -> String {
 
 /// A seeded tenant.
 pub(crate) struct Population {
+    /// The members of the large group.
     users: Arc<Vec<String>>,
-    small_groups: Arc<Vec<String>>,
+    spare: Arc<Vec<String>>,
+    growing: Arc<Vec<String>>,
     large_group: String,
-    /// Members of the large group.
-    size: usize,
     /// Makes what one measurement writes differ from what those before it wrote.
     serial: AtomicU64,
     /// Members added to small groups so far.
@@ -144,29 +145,29 @@ pub(crate) struct Population {
 impl Population {
     /// Fill the server's default tenant.
     pub(crate) fn seed(address: SocketAddr, size: usize) -> io::Result<Self> {
-        let users = Arc::new(create(
-            address,
-            size + SPARE,
-            Arc::new(|n, out| post(out, "/Users", &user(&format!("user{n}")))),
-        )?);
+        let named = |name: &'static str, count| {
+            create(address, count, Arc::new(move |n, out| post(out, "/Users", &user(&format!("{name}{n}")))))
+        };
+        let (users, crowd, spare) = (Arc::new(named("user", size)?), named("crowd", SMALL)?, named("spare", SPARE)?);
         let members = users.clone();
-        let small_groups = create(
+        create(
             address,
-            SMALL_GROUPS,
+            size / SMALL,
             Arc::new(move |n, out| {
                 let first = usize::try_from(n).unwrap_or_default() * SMALL;
-                let ids =
-                    (first..first + SMALL).map(|at| json!({"value": members[at % members.len()]})).collect::<Vec<_>>();
-                post(out, "/Groups", &json!({"displayName": format!("small{n}"), "members": ids}));
+                post(out, "/Groups", &group(&format!("small{n}"), &members[first..first + SMALL]));
             }),
         )?;
-        let large = create(address, 1, Arc::new(|_, out| post(out, "/Groups", &json!({"displayName": "large"}))))?;
+        let growing =
+            Arc::new(move |n, out: &mut Vec<u8>| post(out, "/Groups", &group(&format!("growing{n}"), &crowd)));
+        let growing = Arc::new(create(address, GROWING, growing)?);
+        let large = create(address, 1, Arc::new(|_, out| post(out, "/Groups", &group("large", &[]))))?;
         let large_group = large.into_iter().next().unwrap_or_default();
-        for members in users[..size].chunks(MEMBERS_AT_ONCE) {
+        for members in users.chunks(MEMBERS_AT_ONCE) {
             once(address, &patch_members(&large_group, "add", members))?;
         }
-        let small_groups = Arc::new(small_groups);
-        Ok(Self { users, small_groups, large_group, size, serial: AtomicU64::new(0), added: Arc::default() })
+        let (spare, serial, added) = (Arc::new(spare), AtomicU64::new(0), Arc::default());
+        Ok(Self { users, spare, growing, large_group, serial, added })
     }
 
     /// Measure one row; `time` is how long reads go on.
@@ -202,7 +203,7 @@ impl Population {
 
     /// The spare users join the large group one by one and leave it all at once, untimed; or the other way round.
     fn measure_large(&self, row: Row, load: &Load, server: u32) -> io::Result<Measured> {
-        let spare = &self.users[self.size..];
+        let spare = &self.spare;
         let load = Load { requests: SPARE as u64, time: load.time * 4, ..load.clone() };
         let all = |op| once(load.address, &patch_members(&self.large_group, op, spare));
         if row == Row::MemberLeavesLarge {
@@ -229,7 +230,7 @@ impl Population {
                 request(out, "GET", &target, b"");
             }),
             Row::FirstPage => page(1),
-            Row::DeepPage => page(deep(self.size)),
+            Row::DeepPage => page(deep(self.users.len())),
             Row::LargeGroup => {
                 let target = format!("/Groups/{}?excludedAttributes=members", self.large_group);
                 Arc::new(move |_, out| request(out, "GET", &target, b""))
@@ -247,19 +248,22 @@ impl Population {
                 request(out, "PATCH", &format!("/Users/{}", users[pick(n, users.len())]), body.as_bytes());
             }),
             Row::MemberOfSmall => {
-                let (groups, added) = (self.small_groups.clone(), self.added.clone());
+                let (groups, spare, added) = (self.growing.clone(), self.spare.clone(), self.added.clone());
                 Arc::new(move |_, out| {
                     let n = usize::try_from(added.fetch_add(1, Ordering::Relaxed)).unwrap_or_default();
-                    let group = n % groups.len();
-                    let member = &users[(group * SMALL + SMALL + n / groups.len()) % users.len()];
-                    out.extend_from_slice(&patch_members(&groups[group], "add", std::slice::from_ref(member)));
+                    let member = &spare[n / groups.len() % spare.len()];
+                    out.extend_from_slice(&patch_members(
+                        &groups[n % groups.len()],
+                        "add",
+                        std::slice::from_ref(member),
+                    ));
                 })
             }
             Row::MemberOfLarge | Row::MemberLeavesLarge => {
-                let (group, size) = (self.large_group.clone(), self.size);
+                let (group, spare) = (self.large_group.clone(), self.spare.clone());
                 let op = if row == Row::MemberOfLarge { "add" } else { "remove" };
                 Arc::new(move |n, out| {
-                    let member = &users[size + usize::try_from(n).unwrap_or_default() % SPARE];
+                    let member = &spare[usize::try_from(n).unwrap_or_default() % spare.len()];
                     out.extend_from_slice(&patch_members(&group, op, std::slice::from_ref(member)));
                 })
             }
@@ -326,6 +330,15 @@ pub(crate) fn user(name: &str) -> Value {
     })
 }
 
+/// A group with these members.
+fn group(name: &str, members: &[String]) -> Value {
+    json!({"displayName": name, "members": values(members)})
+}
+
+fn values(members: &[String]) -> Vec<Value> {
+    members.iter().map(|id| json!({"value": id})).collect()
+}
+
 /// A creation.
 pub(crate) fn post(out: &mut Vec<u8>, path: &str, body: &Value) {
     request(out, "POST", path, body.to_string().as_bytes());
@@ -336,8 +349,7 @@ fn patch(operations: &Value) -> String {
 }
 
 fn patch_members(group: &str, op: &str, members: &[String]) -> Vec<u8> {
-    let members: Vec<Value> = members.iter().map(|id| json!({"value": id})).collect();
-    let body = patch(&json!([{"op": op, "path": "members", "value": members}]));
+    let body = patch(&json!([{"op": op, "path": "members", "value": values(members)}]));
     let mut out = Vec::new();
     request(&mut out, "PATCH", &format!("/Groups/{group}"), body.as_bytes());
     out
