@@ -1,7 +1,8 @@
 //! The grant rule, and what the host caps, without a guest.
 
 use super::*;
-use crate::policy::AllowAll;
+use crate::authenticator::{AuthError, Permissions};
+use crate::policy::{AllowAll, Refusal};
 use crate::storage::Memory;
 use wit_auth::Host as _;
 use wit_policy::Host as _;
