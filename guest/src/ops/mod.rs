@@ -100,7 +100,7 @@ impl<H: Host> Context<'_, H> {
     /// Run an operation in a transaction of its own, on the configuration that it was validated against.
     fn transact<T>(&self, mut operation: impl FnMut(&mut Txn<'_, H::Store>) -> Result<T>) -> Result<T> {
         let mut attempt = 0;
-        crate::store::transact(&self.store, self.mode, |txn| {
+        crate::store::transact_ahead(&self.store, &self.ahead, self.mode, |txn| {
             attempt += 1;
             self.tenant.hold(txn, attempt)?;
             operation(txn)

@@ -20,7 +20,7 @@ mod txn;
 
 use crate::error::{ErrorKind, ScimError};
 
-pub use txn::{Mode, Read, Txn, failure, transact};
+pub use txn::{Mode, Read, Txn, failure, transact, transact_ahead};
 
 /// An opaque key; at most 1 KiB. Keys compare byte by byte.
 pub type Key = Vec<u8>;

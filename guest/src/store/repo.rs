@@ -63,11 +63,6 @@ pub fn write<S: Store>(
     old: Option<&Resource>,
     new: &Resource,
 ) -> Result<()> {
-    // Asserting that the id is new keeps a repeated random number from overwriting somebody.
-    if old.is_none() && txn.read_one(&keys::alive(&new.id))?.is_some() {
-        return Err(ScimError::new(ErrorKind::Unavailable, "The new id is taken. Repeat the request.")
-            .with_log(format!("id {} was generated twice", new.id)));
-    }
     claim_unique_values(txn, resource_type, old, new)?;
     let before = old.map(|old| index_keys(resource_type, old)).unwrap_or_default();
     let after = index_keys(resource_type, new);
@@ -318,7 +313,14 @@ fn claim_unique_values<S: Store>(
     let before = old.map(|old| unique_values(resource_type, &old.attributes)).unwrap_or_default();
     let after = unique_values(resource_type, &new.attributes);
     let claimed: Vec<_> = after.iter().filter(|(_, _, key)| !before.iter().any(|(_, _, k)| k == key)).collect();
-    let holders = txn.read(&claimed.iter().map(|(_, _, key)| key.clone()).collect::<Vec<_>>())?;
+    let mut asked: Vec<Key> = claimed.iter().map(|(_, _, key)| key.clone()).collect();
+    asked.extend(old.is_none().then(|| keys::alive(&new.id)));
+    let mut holders = txn.read(&asked)?;
+    // Asserting that the id is new keeps a repeated random number from overwriting somebody.
+    if old.is_none() && holders.pop().flatten().is_some() {
+        return Err(ScimError::new(ErrorKind::Unavailable, "The new id is taken. Repeat the request.")
+            .with_log(format!("id {} was generated twice", new.id)));
+    }
     for ((target, value, key), holder) in claimed.into_iter().zip(holders) {
         // A value may be held by the resource itself, under another spelling.
         if holder.is_some_and(|holder| holder != new.id.as_bytes()) {

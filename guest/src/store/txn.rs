@@ -9,6 +9,7 @@ use std::ops::Bound;
 use crate::error::{ErrorKind, Result, ScimError};
 use crate::limits;
 
+use super::ahead::Ahead;
 use super::{Check, Entry, Key, KeyRange, Mutation, Outcome, ScanOptions, Store, StoreError, Value, counter};
 
 /// Reads without checks: of a store, or of a transaction with what it has written so far.
@@ -64,6 +65,8 @@ impl<S: Store> Read for S {
 /// One attempt at an operation.
 pub struct Txn<'s, S> {
     store: &'s S,
+    /// What was read for the request before; of the first attempt alone, as it may be what a conflict is about.
+    ahead: Option<&'s Ahead>,
     reads: BTreeMap<Key, Option<Value>>,
     writes: BTreeMap<Key, Write>,
     appends: Vec<(Key, Value)>,
@@ -79,15 +82,23 @@ enum Write {
 }
 
 impl<'s, S: Store> Txn<'s, S> {
-    fn new(store: &'s S) -> Self {
-        Self { store, reads: BTreeMap::new(), writes: BTreeMap::new(), appends: Vec::new(), undo: None }
+    fn new(store: &'s S, ahead: Option<&'s Ahead>) -> Self {
+        Self { store, ahead, reads: BTreeMap::new(), writes: BTreeMap::new(), appends: Vec::new(), undo: None }
+    }
+
+    /// The values of `keys` before this transaction.
+    fn stored(&self, keys: &[Key]) -> Result<Vec<Option<Value>>> {
+        match self.ahead {
+            Some(ahead) => ahead.over(self.store).peek(keys),
+            None => self.store.peek(keys),
+        }
     }
 
     /// The values of `keys`, which must not change before the commit.
     pub fn read(&mut self, keys: &[Key]) -> Result<Vec<Option<Value>>> {
         let missing: Vec<Key> = keys.iter().filter(|key| !self.reads.contains_key(*key)).cloned().collect();
         if !missing.is_empty() {
-            let values = self.store.get(&missing).map_err(failure)?;
+            let values = self.stored(&missing)?;
             self.reads.extend(missing.into_iter().zip(values));
         }
         keys.iter().map(|key| self.written(key, self.reads.get(key).cloned().flatten())).collect()
@@ -195,7 +206,7 @@ impl<'s, S: Store> Txn<'s, S> {
 
 impl<S: Store> Read for Txn<'_, S> {
     fn peek(&self, keys: &[Key]) -> Result<Vec<Option<Value>>> {
-        let stored = self.store.get(keys).map_err(failure)?;
+        let stored = self.stored(keys)?;
         keys.iter().zip(stored).map(|(key, stored)| self.written(key, stored)).collect()
     }
 
@@ -208,12 +219,15 @@ impl<S: Store> Read for Txn<'_, S> {
         };
         // As many more as this transaction may have removed.
         let more = u32::try_from(mine.len()).unwrap_or(u32::MAX);
-        let options = ScanOptions { keys_only, limit: limit.saturating_add(more), ..ScanOptions::default() };
-        let stored = self.store.scan(range, options).map_err(failure)?;
+        let wanted = limit.saturating_add(more);
+        let stored = match self.ahead {
+            Some(ahead) => ahead.over(self.store).entries(range, keys_only, wanted)?,
+            None => self.store.entries(range, keys_only, wanted)?,
+        };
         if mine.is_empty() {
             return Ok(stored);
         }
-        let ended = stored.len() < options.limit as usize;
+        let ended = stored.len() < wanted as usize;
         let last = stored.last().map(|entry| entry.key.clone());
         let mut merged: BTreeMap<Key, Value> = stored.into_iter().map(|entry| (entry.key, entry.value)).collect();
         for (key, _) in mine.into_iter().filter(|(key, _)| ended || last.as_ref().is_some_and(|last| *key <= last)) {
@@ -238,13 +252,19 @@ pub enum Mode {
 
 /// Run `operation` until its commit wins, at most [`limits::COMMIT_ATTEMPTS`] times. An error it returns is final, and
 /// leaves nothing behind.
-pub fn transact<S: Store, T>(
+pub fn transact<S: Store, T>(store: &S, mode: Mode, operation: impl FnMut(&mut Txn<'_, S>) -> Result<T>) -> Result<T> {
+    transact_ahead(store, &Ahead::default(), mode, operation)
+}
+
+/// The same with something read ahead, so that the first attempt need not read it again.
+pub fn transact_ahead<S: Store, T>(
     store: &S,
+    ahead: &Ahead,
     mode: Mode,
     mut operation: impl FnMut(&mut Txn<'_, S>) -> Result<T>,
 ) -> Result<T> {
-    for _ in 0..limits::COMMIT_ATTEMPTS {
-        let mut txn = Txn::new(store);
+    for attempt in 0..limits::COMMIT_ATTEMPTS {
+        let mut txn = Txn::new(store, (attempt == 0).then_some(ahead));
         let value = operation(&mut txn)?;
         if mode == Mode::Rehearse {
             return Ok(value);
@@ -303,6 +323,25 @@ mod tests {
         });
         assert_eq!((attempts, seen), (2, Ok(Some(b"other".to_vec()))));
         assert_eq!(store.get(&[key]).unwrap(), [Some(b"mine".to_vec())]);
+    }
+
+    #[test]
+    fn what_was_read_ahead_is_checked_and_read_again_after_a_conflict() {
+        let store = Memory::default();
+        let (key, put) = (b"k".to_vec(), |value: &[u8]| Mutation::Put(b"k".to_vec(), value.to_vec()));
+        store.commit(&[], &[put(b"old")]).unwrap();
+        let ahead = Ahead::fetch(&store, vec![key.clone()], None, &[]).unwrap();
+        store.commit(&[], &[put(b"new")]).unwrap();
+        let mut seen = Vec::new();
+        transact_ahead(&store, &ahead, Mode::Commit, |txn| {
+            seen.extend([txn.peek_one(key.clone())?, txn.read_one(&key)?]);
+            txn.put(key.clone(), b"mine".to_vec());
+            Ok(())
+        })
+        .unwrap();
+        let told = |value: &[u8]| Some(value.to_vec());
+        assert_eq!(seen, [told(b"old"), told(b"old"), told(b"new"), told(b"new")]);
+        assert_eq!(store.get(&[key]).unwrap(), [told(b"mine")]);
     }
 
     #[test]
