@@ -121,7 +121,7 @@ async function read(
   if (follow.length === 0) return { ...reading, followed: [] };
   // Storages of applications need not know this: what entries lead to is a `get` of its own.
   const leads = ranges.map(({ start }, at) =>
-    reading.entries[at].flatMap(({ key }) => follow.map((prefix) => leadsTo(start, key, prefix))),
+    (reading.entries[at] ?? []).flatMap(({ key }) => follow.map((prefix) => leadsTo(start, key, prefix))),
   );
   const wanted = leads.flat().filter((key) => key !== undefined);
   const values = wanted.length === 0 ? [] : await get(storage, tenant, wanted);
