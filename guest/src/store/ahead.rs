@@ -32,8 +32,7 @@ impl Ahead {
         let mut values: Vec<_> = keys.into_iter().zip(values).collect();
         let range = range.zip(entries.pop()).map(|((range, limit), entries)| Start { range, limit, entries });
         if let Some(Start { range, entries, .. }) = &range {
-            let led = entries.iter().flat_map(|entry| follow.iter().map(|prefix| range.leads(&entry.key, prefix)));
-            let led = led.zip(followed.pop().unwrap_or_default());
+            let led = range.leads(entries, follow).zip(followed.pop().unwrap_or_default());
             values.extend(led.filter_map(|(key, value)| Some((key?, value))));
         }
         Ok(Self { values, range })
@@ -72,8 +71,8 @@ impl<R: Read> Read for Fetched<'_, R> {
     }
 
     fn keys(&self, ranges: &[KeyRange], limit: u32) -> Result<Vec<Vec<Entry>>> {
-        match (&self.ahead.range, ranges) {
-            (Some(start), [range]) if start.limit == limit && start.range == *range => Ok(vec![start.entries.clone()]),
+        match ranges {
+            [range] => Ok(vec![self.entries(range, true, limit)?]),
             _ => self.reader.keys(ranges, limit),
         }
     }

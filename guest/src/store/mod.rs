@@ -149,9 +149,12 @@ pub trait Store {
 }
 
 impl KeyRange {
-    /// The key that one of its entries leads to: the prefix, and what the entry's key has beyond the range's start.
-    pub fn leads(&self, key: &[u8], prefix: &[u8]) -> Option<Key> {
-        key.strip_prefix(self.start.as_slice()).map(|rest| [prefix, rest].concat())
+    /// The keys that its entries lead to by each of the prefixes: the prefix, and what the entry's key has beyond the range's start.
+    pub fn leads(&self, entries: &[Entry], follow: &[Key]) -> impl Iterator<Item = Option<Key>> {
+        entries.iter().flat_map(move |entry| {
+            let rest = entry.key.strip_prefix(self.start.as_slice());
+            follow.iter().map(move |prefix| rest.map(|rest| [prefix, rest].concat()))
+        })
     }
 }
 
@@ -162,8 +165,7 @@ fn led_to(
     entries: &[Entry],
     follow: &[Key],
 ) -> Result<Vec<Option<Value>>, StoreError> {
-    let leads = entries.iter().flat_map(|entry| follow.iter().map(|prefix| range.leads(&entry.key, prefix)));
-    let leads: Vec<Option<Key>> = leads.collect();
+    let leads: Vec<Option<Key>> = range.leads(entries, follow).collect();
     let keys: Vec<Key> = leads.iter().flatten().cloned().collect();
     let mut values = if keys.is_empty() { Vec::new() } else { store.get(&keys)? }.into_iter();
     Ok(leads.iter().map(|key| key.as_ref().and_then(|_| values.next().flatten())).collect())

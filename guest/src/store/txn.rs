@@ -9,7 +9,7 @@ use std::ops::Bound;
 use crate::error::{ErrorKind, Result, ScimError};
 use crate::limits;
 
-use super::ahead::Ahead;
+use super::ahead::{Ahead, Fetched};
 use super::{Check, Entry, Key, KeyRange, Mutation, Outcome, ScanOptions, Store, StoreError, Value, counter};
 
 /// Reads without checks: of a store, or of a transaction with what it has written so far.
@@ -65,8 +65,8 @@ impl<S: Store> Read for S {
 /// One attempt at an operation.
 pub struct Txn<'s, S> {
     store: &'s S,
-    /// What was read for the request before; of the first attempt alone, as it may be what a conflict is about.
-    ahead: Option<&'s Ahead>,
+    /// What was read before. Nothing after the first attempt, as it may be what a conflict is about.
+    ahead: &'s Ahead,
     reads: BTreeMap<Key, Option<Value>>,
     writes: BTreeMap<Key, Write>,
     appends: Vec<(Key, Value)>,
@@ -82,23 +82,20 @@ enum Write {
 }
 
 impl<'s, S: Store> Txn<'s, S> {
-    fn new(store: &'s S, ahead: Option<&'s Ahead>) -> Self {
+    fn new(store: &'s S, ahead: &'s Ahead) -> Self {
         Self { store, ahead, reads: BTreeMap::new(), writes: BTreeMap::new(), appends: Vec::new(), undo: None }
     }
 
-    /// The values of `keys` before this transaction.
-    fn stored(&self, keys: &[Key]) -> Result<Vec<Option<Value>>> {
-        match self.ahead {
-            Some(ahead) => ahead.over(self.store).peek(keys),
-            None => self.store.peek(keys),
-        }
+    /// What there is before this transaction.
+    fn stored(&self) -> Fetched<'s, S> {
+        self.ahead.over(self.store)
     }
 
     /// The values of `keys`, which must not change before the commit.
     pub fn read(&mut self, keys: &[Key]) -> Result<Vec<Option<Value>>> {
         let missing: Vec<Key> = keys.iter().filter(|key| !self.reads.contains_key(*key)).cloned().collect();
         if !missing.is_empty() {
-            let values = self.stored(&missing)?;
+            let values = self.stored().peek(&missing)?;
             self.reads.extend(missing.into_iter().zip(values));
         }
         keys.iter().map(|key| self.written(key, self.reads.get(key).cloned().flatten())).collect()
@@ -206,7 +203,7 @@ impl<'s, S: Store> Txn<'s, S> {
 
 impl<S: Store> Read for Txn<'_, S> {
     fn peek(&self, keys: &[Key]) -> Result<Vec<Option<Value>>> {
-        let stored = self.stored(keys)?;
+        let stored = self.stored().peek(keys)?;
         keys.iter().zip(stored).map(|(key, stored)| self.written(key, stored)).collect()
     }
 
@@ -220,10 +217,7 @@ impl<S: Store> Read for Txn<'_, S> {
         // As many more as this transaction may have removed.
         let more = u32::try_from(mine.len()).unwrap_or(u32::MAX);
         let wanted = limit.saturating_add(more);
-        let stored = match self.ahead {
-            Some(ahead) => ahead.over(self.store).entries(range, keys_only, wanted)?,
-            None => self.store.entries(range, keys_only, wanted)?,
-        };
+        let stored = self.stored().entries(range, keys_only, wanted)?;
         if mine.is_empty() {
             return Ok(stored);
         }
@@ -263,8 +257,9 @@ pub fn transact_ahead<S: Store, T>(
     mode: Mode,
     mut operation: impl FnMut(&mut Txn<'_, S>) -> Result<T>,
 ) -> Result<T> {
+    let nothing = Ahead::default();
     for attempt in 0..limits::COMMIT_ATTEMPTS {
-        let mut txn = Txn::new(store, (attempt == 0).then_some(ahead));
+        let mut txn = Txn::new(store, if attempt == 0 { ahead } else { &nothing });
         let value = operation(&mut txn)?;
         if mode == Mode::Rehearse {
             return Ok(value);
