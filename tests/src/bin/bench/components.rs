@@ -1,5 +1,5 @@
-//! `cargo xtask bench --components A.wasm B.wasm …`: builds of the component against the first of them, in one process and in turn,
-//! so that a setting of the compiler is judged by size and speed at once.
+//! `cargo xtask bench --components A.wasm B.wasm …`: builds of the component against the same core compiled natively, in one
+//! process without HTTP and in turn, so that a setting of the compiler is judged by size and speed at once.
 
 use std::error::Error;
 use std::fmt::Write;
@@ -7,13 +7,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use scimwell::policy::AllowAll;
-use scimwell::storage::Memory;
+use scimwell::storage::{Memory, Storage};
 use scimwell::tokens::StaticToken;
-use scimwell::{Config, Engine, Provider};
+use scimwell::{Config, Engine, Provider, Request};
+use scimwell_tests::client;
+use scimwell_tests::native::Native;
+use scimwell_tests::server::TOKEN;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use crate::embedders::request;
+use crate::native::Bridge;
 use crate::workload::user;
 
 /// The best of so many rounds counts: whatever else the machine does only adds.
@@ -32,17 +35,27 @@ const OPERATIONS: [(&str, usize); 6] = [
 
 /// One build, with users of its own.
 struct Build {
-    file: String,
+    name: String,
     bytes: usize,
-    provider: Provider,
+    core: Core,
     ids: Vec<String>,
     created: usize,
     best: [f64; OPERATIONS.len()],
 }
 
+/// The protocol's core, and what is around it.
+enum Core {
+    Component(Box<Provider>),
+    Native(Native<Bridge>),
+}
+
 pub(crate) fn bench(files: &[&str]) -> Result<(), Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut builds = files.iter().map(|file| build(&runtime, file)).collect::<Result<Vec<_>, _>>()?;
+    let mut builds = vec![Build::new(&runtime, "the native core".to_owned(), 0, native())?];
+    for file in files {
+        let bytes = std::fs::read(file).map_err(|error| format!("{file}: {error}"))?;
+        builds.push(Build::new(&runtime, (*file).to_owned(), bytes.len(), component(&bytes)?)?);
+    }
     for round in 0..ROUNDS {
         for build in &mut builds {
             for (at, (operation, count)) in OPERATIONS.iter().enumerate() {
@@ -60,7 +73,7 @@ pub(crate) fn bench(files: &[&str]) -> Result<(), Box<dyn Error>> {
     writeln!(text, "\n|---|{}", "--:|".repeat(OPERATIONS.len() + 1))?;
     let Some(first) = builds.first() else { return Err("no component is named".into()) };
     for build in &builds {
-        write!(text, "| {} | {:.2} |", build.file, build.bytes as f64 / 1e6)?;
+        write!(text, "| {} | {:.2} |", build.name, build.bytes as f64 / 1e6)?;
         build
             .best
             .iter()
@@ -72,21 +85,29 @@ pub(crate) fn bench(files: &[&str]) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn build(runtime: &Runtime, file: &str) -> Result<Build, Box<dyn Error>> {
-    let bytes = std::fs::read(file).map_err(|error| format!("{file}: {error}"))?;
-    let engine = Arc::new(Engine::new(&bytes, Config { kept_instances: 1, ..Config::default() })?);
-    let token = StaticToken::new("bench", "bench");
-    let provider = Provider::new(engine, Arc::new(Memory::new()), Arc::new(token), Arc::new(AllowAll));
-    let best = [f64::MAX; OPERATIONS.len()];
-    let mut build = Build { file: file.to_owned(), bytes: bytes.len(), provider, ids: Vec::new(), created: 0, best };
-    for _ in 0..USERS {
-        let created = build.run(runtime, "POST", 0, 0)?;
-        build.ids.push(created["id"].as_str().ok_or_else(|| format!("no user was created: {created}"))?.to_owned());
-    }
-    Ok(build)
+fn component(bytes: &[u8]) -> Result<Core, Box<dyn Error>> {
+    let engine = Arc::new(Engine::new(bytes, Config { kept_instances: 1, ..Config::default() })?);
+    let token = StaticToken::new(TOKEN, "default");
+    Ok(Core::Component(Box::new(Provider::new(engine, Arc::new(Memory::new()), Arc::new(token), Arc::new(AllowAll)))))
+}
+
+fn native() -> Core {
+    let storage: Arc<dyn Storage> = Arc::new(Memory::new());
+    let tenant = "default".to_owned();
+    Core::Native(Native { store: Bridge { storage, tenant: tenant.clone() }, tenant })
 }
 
 impl Build {
+    fn new(runtime: &Runtime, name: String, bytes: usize, core: Core) -> Result<Self, Box<dyn Error>> {
+        let best = [f64::MAX; OPERATIONS.len()];
+        let mut build = Self { name, bytes, core, ids: Vec::new(), created: 0, best };
+        for _ in 0..USERS {
+            let created = build.run(runtime, "POST", 0, 0)?;
+            build.ids.push(created["id"].as_str().ok_or_else(|| format!("no user was created: {created}"))?.to_owned());
+        }
+        Ok(build)
+    }
+
     /// One request; its answer.
     fn run(&mut self, runtime: &Runtime, operation: &str, n: usize, round: usize) -> Result<Value, Box<dyn Error>> {
         let get = |target: String| request("GET", &target, "");
@@ -110,10 +131,40 @@ impl Build {
                 request("POST", "/Users", &user(&format!("u{}", self.created)).to_string())
             }
         };
-        let response = runtime.block_on(self.provider.handle(request));
-        if !(200..300).contains(&response.status) {
-            return Err(format!("{}: {operation}: {}", self.file, String::from_utf8_lossy(&response.body)).into());
+        let (status, body) = self.core.answer(runtime, request);
+        if !(200..300).contains(&status) {
+            return Err(format!("{}: {operation}: {}", self.name, String::from_utf8_lossy(&body)).into());
         }
-        Ok(if operation == "POST" { serde_json::from_slice(&response.body)? } else { Value::Null })
+        Ok(if operation == "POST" { serde_json::from_slice(&body)? } else { Value::Null })
+    }
+}
+
+impl Core {
+    /// The answer's status and body.
+    fn answer(&self, runtime: &Runtime, request: client::Request) -> (u16, Vec<u8>) {
+        const BASE: &str = "http://bench/scim/v2";
+        match self {
+            Self::Component(provider) => {
+                let client::Request { method, target, headers, body } = request;
+                let base_url = BASE.to_owned();
+                let request = Request { method, target, headers, body, base_url, ..Request::default() };
+                let response = runtime.block_on(provider.handle(request));
+                (response.status, response.body)
+            }
+            Self::Native(native) => {
+                let response = native.send(&request, BASE);
+                (response.status, response.body)
+            }
+        }
+    }
+}
+
+fn request(method: &str, target: &str, body: &str) -> client::Request {
+    let headers = [("authorization", format!("Bearer {TOKEN}")), ("content-type", "application/scim+json".to_owned())];
+    client::Request {
+        method: method.to_owned(),
+        target: target.to_owned(),
+        headers: headers.map(|(name, value)| (name.to_owned(), value)).into(),
+        body: body.into(),
     }
 }

@@ -21,9 +21,9 @@ use tokio::runtime::{Builder, Handle};
 
 /// A tenant of the host's storage as the core sees a store.
 #[derive(Clone)]
-struct Bridge {
-    storage: Arc<dyn Storage>,
-    tenant: String,
+pub(crate) struct Bridge {
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) tenant: String,
 }
 
 /// Serve the data directory until the process is killed.
