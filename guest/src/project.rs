@@ -154,26 +154,27 @@ impl Omitted<'_> {
 impl Wish<'_> {
     /// What to leave out of an attribute: `None` for nothing, an empty list for all of it, or some sub-attributes.
     fn omits<'s>(&self, schema: &Schema, extension: Option<&str>, attribute: &'s Attribute) -> Option<Vec<&'s str>> {
-        let whole = self.names(schema, extension, attribute, None);
+        // Asked only where it matters: most requests name nothing.
+        let whole = || self.names(schema, extension, attribute, None);
         let any_sub = || attribute.sub_attributes.iter().any(|sub| self.names(schema, extension, attribute, Some(sub)));
         let kept = match (attribute.returned, self) {
             (Returned::Never, _) | (Returned::Request, Self::Default | Self::Except(_)) => false,
             (Returned::Always, _) | (Returned::Default, Self::Default) => true,
-            (Returned::Default, Self::Except(_)) => !whole,
-            (Returned::Default | Returned::Request, Self::Only(_)) => whole || any_sub(),
+            (Returned::Default, Self::Except(_)) => !whole(),
+            (Returned::Default | Returned::Request, Self::Only(_)) => whole() || any_sub(),
         };
         if !kept {
             return Some(Vec::new());
         }
         // Named by a sub-attribute, an attribute is cut down to it; named as a whole, or always there, it is not.
-        let cut = matches!(self, Self::Only(_)) && !whole && any_sub();
+        let cut = matches!(self, Self::Only(_)) && !whole() && any_sub();
         let omitted = attribute.sub_attributes.iter().filter(|sub| {
-            let named = self.names(schema, extension, attribute, Some(sub));
+            let named = || self.names(schema, extension, attribute, Some(sub));
             match (sub.returned, self) {
                 (Returned::Never, _) => true,
                 (Returned::Always, _) => false,
-                (_, Self::Except(_)) if named => true,
-                (_, Self::Only(_)) if named => false,
+                (_, Self::Except(_)) if named() => true,
+                (_, Self::Only(_)) if named() => false,
                 (Returned::Default, _) => cut,
                 (Returned::Request, _) => true,
             }

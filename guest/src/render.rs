@@ -2,6 +2,7 @@
 
 mod text;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::datetime;
@@ -89,21 +90,6 @@ pub fn empty(status: u16) -> Response {
     Response { status, ..Response::default() }
 }
 
-/// The text of the object that has the members of these.
-fn merged(objects: &[&[u8]]) -> Vec<u8> {
-    let mut text = Vec::with_capacity(objects.iter().map(|object| object.len()).sum());
-    text.push(b'{');
-    for object in objects {
-        let members = object.get(1..object.len().saturating_sub(1)).unwrap_or_default();
-        if text.len() > 1 && !members.is_empty() {
-            text.push(b',');
-        }
-        text.extend_from_slice(members);
-    }
-    text.push(b'}');
-    text
-}
-
 /// What a place offers (RFC 9110 §9.3.7).
 pub fn options(allow: &str) -> Response {
     let mut response = empty(204);
@@ -132,30 +118,38 @@ pub struct Page<'p> {
     pub resources: &'p [Vec<u8>],
 }
 
+/// What a list response tells beside the resources.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Head<'p> {
+    schemas: [&'static str; 1],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total_results: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_index: Option<u64>,
+    items_per_page: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<&'p str>,
+}
+
 /// A list response (RFC 7644 §3.4.2, RFC 9865 §2).
 pub fn page(page: &Page<'_>) -> Response {
-    let mut body = Object::new();
-    body.insert("schemas".into(), json!([LIST]));
-    if let Some(total) = page.total {
-        body.insert("totalResults".into(), total.into());
+    let Page { total, start_index, next_cursor, resources } = *page;
+    let size: usize = resources.iter().map(|resource| resource.len() + 1).sum();
+    let mut body = Vec::with_capacity(size + next_cursor.map_or(0, str::len) + 256);
+    let items_per_page = resources.len();
+    let head = Head { schemas: [LIST], total_results: total, start_index, items_per_page, next_cursor };
+    text::write(&mut body, &head);
+    body.pop();
+    body.extend_from_slice(b",\"Resources\":[");
+    for (i, resource) in resources.iter().enumerate() {
+        if i > 0 {
+            body.push(b',');
+        }
+        body.extend_from_slice(resource);
     }
-    if let Some(start_index) = page.start_index {
-        body.insert("startIndex".into(), start_index.into());
-    }
-    body.insert("itemsPerPage".into(), page.resources.len().into());
-    if let Some(cursor) = page.next_cursor {
-        body.insert("nextCursor".into(), cursor.into());
-    }
-    let head = Value::Object(body).to_string();
-    let mut resources =
-        Vec::with_capacity(page.resources.iter().map(|resource| resource.len() + 1).sum::<usize>() + 16);
-    resources.extend_from_slice(b"{\"Resources\":");
-    for (i, resource) in page.resources.iter().enumerate() {
-        resources.push(if i == 0 { b'[' } else { b',' });
-        resources.extend_from_slice(resource);
-    }
-    resources.extend_from_slice(if page.resources.is_empty() { b"[]}" } else { b"]}" });
-    text(200, merged(&[head.as_bytes(), &resources]))
+    body.extend_from_slice(b"]}");
+    text(200, body)
 }
 
 /// A list response with all there is.

@@ -5,6 +5,11 @@ use serde_json::{Map, Value};
 /// A JSON object.
 pub type Object = Map<String, Value>;
 
+/// An object's JSON text.
+pub fn text(object: &Object) -> String {
+    serde_json::to_string(object).expect("JSON with string keys always serializes")
+}
+
 /// Milliseconds since 1970-01-01T00:00:00Z.
 pub type Timestamp = u64;
 

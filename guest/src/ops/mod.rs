@@ -31,7 +31,7 @@ use crate::host::{Change, Host, Principal};
 use crate::http::Request;
 use crate::password::Password;
 use crate::query::Query;
-use crate::resource::{Object, Resource, Timestamp};
+use crate::resource::{self, Object, Resource, Timestamp};
 use crate::schema::{Mutability, ResourceType};
 use crate::store::ahead::Ahead;
 use crate::store::edges::EdgeCounter;
@@ -120,15 +120,14 @@ impl<H: Host> Context<'_, H> {
         id: &str,
         (before, after): (Option<&Object>, Option<&Object>),
     ) -> Result<()> {
-        let text = |object: &Object| Value::Object(object.clone()).to_string();
         let change = Change {
             tenant: self.principal.tenant.clone(),
             subject: self.principal.subject.clone(),
             operation,
             resource_type: resource_type.name.to_string(),
             id: id.to_owned(),
-            before: before.map(text),
-            after: after.map(text),
+            before: before.map(resource::text),
+            after: after.map(resource::text),
         };
         self.host.review(&change).map_err(|refusal| {
             // A policy speaks to clients only of their requests; anything else would read as a failure of the server.

@@ -2,14 +2,12 @@
 
 use std::borrow::Cow;
 
-use serde_json::Value;
-
 use crate::error::Result;
 use crate::host::Host;
 use crate::http::Response;
 use crate::project::Projection;
 use crate::render::{self, Edges, Parts};
-use crate::resource::Object;
+use crate::resource::{self, Object};
 use crate::schema::{ResourceType, Source};
 use crate::store::Read;
 use crate::store::edges;
@@ -141,5 +139,5 @@ struct Shown<'s> {
 }
 
 fn projected(attributes: Object, projection: &Projection<'_>) -> Vec<u8> {
-    Value::Object(projection.apply(attributes)).to_string().into_bytes()
+    resource::text(&projection.apply(attributes)).into_bytes()
 }

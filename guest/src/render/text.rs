@@ -200,8 +200,9 @@ fn splice(text: &mut Vec<u8>, object: &[u8]) {
     }
 }
 
-fn write(text: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
-    // Neither strings nor the records above can fail to become JSON, nor can memory fail to be written to.
+/// The JSON text of a string, or of a record of these modules.
+pub(super) fn write(text: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
+    // Neither strings nor such records can fail to become JSON, nor can memory fail to be written to.
     let written = serde_json::to_writer(text, value);
     debug_assert!(written.is_ok(), "{written:?}");
 }
