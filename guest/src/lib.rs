@@ -44,6 +44,7 @@ pub use host::Host;
 use host::{AuthError, Credentials, Principal};
 use http::{Request, Response};
 use ops::Context;
+use ops::expected::Expected;
 use query::Query;
 use route::{Action, Me, Route};
 use store::Mode;
@@ -76,9 +77,9 @@ fn answer<H: Host>(host: &H, request: &Request) -> Result<Response> {
     };
     let store = host.open(&principal.tenant).map_err(store::failure)?;
     // One trip to the store for the configuration and, where the URL says enough, for what it is about.
-    let (mut expected, range) = ops::read::expected(request);
-    expected.push(store::keys::tenant());
-    let ahead = Ahead::fetch(&store, expected, range, &store::keys::of_holders())?;
+    let Expected { mut keys, range, follow } = Expected::of(request);
+    keys.push(store::keys::tenant());
+    let ahead = Ahead::fetch(&store, keys, range, &follow)?;
     let tenant = Tenant::load(&ahead.over(&store))?;
     let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
     let (query_text, query, mode) = (query, Query::default(), Mode::Commit);
@@ -128,7 +129,8 @@ fn written<'a, H: Host>(
     let response = operation(ctx);
     if response.is_ok() && ctx.mode == Mode::Commit {
         // The write stands whatever becomes of these steps; the next write goes on with them.
-        let _ = store::sweep::step(&ctx.store, ctx.now, ctx.tenant.settings.deletions_since(ctx.now));
+        let (ahead, since) = (ctx.ahead.over(&ctx.store), ctx.tenant.settings.deletions_since(ctx.now));
+        let _ = store::sweep::step_if_marked(&ahead, &ctx.store, ctx.now, since);
         if ctx.tenant.unfinished {
             let _ = admin::change::step(&ctx.store, ctx.now);
         }

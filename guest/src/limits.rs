@@ -18,6 +18,8 @@ pub const DOCUMENT_BYTES: usize = 384 * 1024;
 pub const UNIQUE_VALUE_BYTES: usize = 512;
 /// Bytes of a value kept in a secondary index key; the document decides beyond them.
 pub const INDEX_VALUE_BYTES: usize = 256;
+/// Keys of an index that are read ahead of a search for one value: few values that are asked for so have more resources.
+pub const HOLDERS_AHEAD: u32 = 20;
 /// Resources in a page where the client names no `count`.
 pub const DEFAULT_PAGE: usize = 100;
 /// Most resources in a page (`filter.maxResults` of ServiceProviderConfig).

@@ -165,7 +165,7 @@ fn state(host: &TestHost, names: &Names) -> (Vec<String>, Vec<String>, Vec<Strin
     let told = told.iter().map(|record| rename(json!(record).to_string())).collect();
     // Neither what belongs to requests, nor what is in the order of times.
     let timed =
-        |key: &[u8]| matches!(key[0], b'l' | b'k' | b'y' | b'b') || key.starts_with(b"iUser\0meta.lastModified");
+        |key: &[u8]| matches!(key[0], b'l' | b'k' | b'y' | b's' | b'b') || key.starts_with(b"iUser\0meta.lastModified");
     let kept = common::kept(host).into_keys().filter(|key| !timed(key));
     let mut keys: Vec<String> = kept.map(|key| rename(String::from_utf8_lossy(&key).into_owned())).collect();
     keys.sort();

@@ -6,6 +6,7 @@ mod cursor;
 pub mod delete;
 pub mod discover;
 pub mod dry_run;
+pub(crate) mod expected;
 pub mod explain;
 pub mod idempotency;
 pub mod me;

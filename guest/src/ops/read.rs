@@ -2,36 +2,13 @@
 
 use crate::error::Result;
 use crate::host::Host;
-use crate::http::{Header, Request, Response};
+use crate::http::{Header, Response};
 use crate::render;
-use crate::schema::{REGISTRY, ResourceType, Source};
-use crate::store::{Key, KeyRange, keys, memberships, repo};
+use crate::schema::ResourceType;
+use crate::store::{keys, repo};
 
 use super::Context;
 use super::precondition::Known;
-
-/// The keys that what the request names is going to take, to be shown or to be changed and then shown, as far as its URL tells:
-/// the built-in types keep their documents under the same keys whatever the tenant has configured. Nothing where the request is
-/// none of these.
-pub(crate) fn expected(request: &Request) -> (Vec<Key>, Option<(KeyRange, u32)>) {
-    let shows = match request.method.as_str() {
-        "GET" | "HEAD" | "PUT" | "PATCH" => true,
-        "DELETE" => false,
-        _ => return (Vec::new(), None),
-    };
-    let path = request.target.split('?').next().unwrap_or_default();
-    let Some((endpoint, id)) = path.strip_prefix('/').and_then(|path| path.split_once('/')) else {
-        return (Vec::new(), None);
-    };
-    match REGISTRY.by_endpoint(endpoint) {
-        Some(resource_type) if keys::is_id(id) && !id.contains(['/', '%']) => {
-            let is_member = shows && resource_type.attribute_from(Source::Memberships).is_some();
-            let groups = is_member.then(|| (keys::memberships(id), memberships::FIRST));
-            (repo::peeked(resource_type, id), groups)
-        }
-        _ => (Vec::new(), None),
-    }
-}
 
 /// Read `id`; 304 where the client has this version already (§3.14).
 pub fn run<H: Host>(ctx: &Context<'_, H>, resource_type: &ResourceType, id: &str) -> Result<Response> {

@@ -43,6 +43,12 @@ impl Ahead {
         Fetched { ahead: self, reader }
     }
 
+    /// The keys of a range, where all of them were fetched.
+    pub fn whole(&self, range: &KeyRange) -> Option<&[Entry]> {
+        let Start { range: fetched, limit, entries } = self.range.as_ref()?;
+        (fetched == range && entries.len() < *limit as usize).then_some(entries.as_slice())
+    }
+
     fn value(&self, key: &Key) -> Option<&Option<Value>> {
         self.values.iter().find(|(fetched, _)| fetched == key).map(|(_, value)| value)
     }

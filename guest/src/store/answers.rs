@@ -11,7 +11,7 @@ use crate::limits;
 use crate::resource::Timestamp;
 
 use super::keys::Digest;
-use super::{Key, Mode, Read, Store, Txn, keys, transact};
+use super::{Key, Mode, Read, Store, Txn, keys, sweep, transact};
 
 /// What a request was answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,7 +83,7 @@ pub fn keep<S: Store>(txn: &mut Txn<'_, S>, name: &Digest, answer: &Answer, now:
             .with_log(error.to_string())
     })?;
     txn.put(keys::answer(name), encoded);
-    txn.put(keys::answer_time(now, name), Vec::new());
+    sweep::mark(txn, keys::answer_time(now, name));
     for (key, part) in head.parts(name).into_iter().zip(parts) {
         txn.put(key, part.to_vec());
     }
@@ -167,10 +167,11 @@ mod tests {
         assert_eq!(sweep::step(&store, DAY, 0), Ok(false));
         assert_eq!(sweep::step(&store, DAY + 1, 0), Ok(true));
         assert_eq!(find(&store, &[2; 32], DAY + 1), Ok(Some(answer(10))));
-        assert_eq!(store.dump().len(), 3);
+        assert_eq!(store.dump().len(), 4);
         assert_eq!(sweep::step(&store, DAY + 2, 0), Ok(true));
+        assert_eq!(store.dump().into_keys().collect::<Vec<_>>(), [keys::marked()]);
+        assert_eq!(sweep::step_if_marked(&store, &store, DAY + 2, 0), Ok(false));
         assert!(store.dump().is_empty());
-        assert_eq!(sweep::step(&store, DAY + 2, 0), Ok(false));
     }
 
     #[test]
@@ -180,6 +181,6 @@ mod tests {
         put(&store, 1, &answer(3), 2 * DAY);
         assert_eq!(sweep::step(&store, 2 * DAY, 0), Ok(false));
         assert_eq!(find(&store, &[1; 32], 2 * DAY), Ok(Some(answer(3))));
-        assert_eq!(store.dump().len(), 3);
+        assert_eq!(store.dump().len(), 4);
     }
 }

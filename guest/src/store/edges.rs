@@ -9,7 +9,7 @@ use crate::limits;
 use crate::resource::{Resource, Timestamp};
 use crate::schema::{ResourceType, Source};
 
-use super::{Read, Store, Txn, keys, repo};
+use super::{Read, Store, Txn, keys, repo, sweep};
 
 /// One member of a resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -309,7 +309,7 @@ pub fn detach<S: Store>(txn: &mut Txn<'_, S>, id: &str) -> Result<Changed> {
     let members = txn.entries(&keys::members(id), true, limit)?;
     let holders = txn.entries(&keys::memberships(id), true, limit)?;
     if members.len() + holders.len() >= limit as usize {
-        txn.put(keys::gone(id), Vec::new());
+        sweep::mark(txn, keys::gone(id));
         return Ok(Changed::default());
     }
     let ids = |entries: &[super::Entry]| entries.iter().map(|e| keys::last_part(&e.key)).collect::<Vec<_>>();

@@ -15,6 +15,7 @@
 //! | `x` id | nothing: a deleted resource whose edges are still to be swept |
 //! | `x` FF time id | nothing: the tombstone of a deleted resource, in the order of time (8 bytes, big-endian) |
 //! | `y` time digest | nothing: an answer kept for an `Idempotency-Key`, in the order of time (8 bytes, big-endian) |
+//! | `s` | the last key made under `x` or `y`, until none of them is left |
 //! | `o` id | such a tombstone (see `tombstones`) |
 //! | `j` digest | id: the deleted resource that had a value which a POST may find it by |
 //! | `k` digest | such an answer (see `answers`) |
@@ -222,6 +223,11 @@ pub fn gone(id: &str) -> Key {
 /// All of those.
 pub fn all_gone() -> KeyRange {
     KeyRange { start: vec![b'x'], end: TOMBSTONES.to_vec() }
+}
+
+/// That there may be something [`to_sweep`].
+pub fn marked() -> Key {
+    vec![b's']
 }
 
 /// All that maintenance is to remove, what can go at once first: deleted resources, then tombstones by age, then kept answers

@@ -1,19 +1,51 @@
 //! Maintenance in bounded steps: edges of resources that were deleted with too many of them to remove at once, and answers
 //! that were kept for an `Idempotency-Key` long enough, and tombstones of resources that can't be restored any more.
 //!
-//! There is no background process: each write that finds some gives one step.
+//! There is no background process: each write that finds some gives one step. That there may be some is told by one key, which
+//! is read with what the write reads anyway.
 
 use crate::error::Result;
 use crate::limits;
 use crate::resource::Timestamp;
 
-use super::{Mode, Read, Store, answers, counter, edges, keys, tombstones, transact};
+use super::{Key, Mode, Read, Store, Txn, answers, counter, edges, keys, tombstones, transact};
+
+/// Mark that there is something to remove, now or later, by a key of [`keys::to_sweep`].
+pub fn mark<S: Store>(txn: &mut Txn<'_, S>, key: Key) {
+    // No two marks are alike, so that whoever has found nothing sees by the value that another was made since.
+    txn.put(keys::marked(), key.clone());
+    txn.put(key, Vec::new());
+}
+
+/// Do a [`step`] where something was marked, as far as `reader` knows.
+pub fn step_if_marked<S: Store>(
+    reader: &impl Read,
+    store: &S,
+    now: Timestamp,
+    deletions_since: Timestamp,
+) -> Result<bool> {
+    match reader.peek_one(keys::marked())? {
+        Some(_) => step(store, now, deletions_since),
+        None => Ok(false),
+    }
+}
 
 /// Remove what is due, up to [`limits::SWEEP_EDGES`] edges of one deleted resource, [`limits::SWEEP_ANSWERS`] answers or
 /// [`limits::SWEEP_TOMBSTONES`] tombstones of deletions before `deletions_since`. Returns whether there was anything to do.
 pub fn step<S: Store>(store: &S, now: Timestamp, deletions_since: Timestamp) -> Result<bool> {
-    // One look tells of all, since every write pays for it.
-    let Some(entry) = store.entries(&keys::to_sweep(), true, 1)?.pop() else { return Ok(false) };
+    let marked = store.peek_one(keys::marked())?;
+    // One look tells of all.
+    let Some(entry) = store.entries(&keys::to_sweep(), true, 1)?.pop() else {
+        if marked.is_some() {
+            transact(store, Mode::Commit, |txn| {
+                if txn.read_one(&keys::marked())? == marked {
+                    txn.delete(keys::marked());
+                }
+                Ok(())
+            })?;
+        }
+        return Ok(false);
+    };
     match keys::tombstone_id(&entry.key) {
         Some((time, _)) if time < deletions_since => return tombstones::sweep(store, deletions_since),
         // Behind tombstones that are to be kept there may be answers that are not. Only tenants that want tombstones pay.

@@ -13,7 +13,7 @@ use crate::schema::ResourceType;
 
 use super::identity::{Identity, identities};
 use super::keys::{self, Digest};
-use super::{Mode, Read, Store, Txn, transact};
+use super::{Mode, Read, Store, Txn, sweep, transact};
 
 /// A deleted resource that can be restored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub fn bury<S: Store>(
         ScimError::new(ErrorKind::Internal, "The server failed to store a resource.").with_log(error.to_string())
     })?;
     txn.put(keys::tombstone(&old.id), stored);
-    txn.put(keys::tombstone_time(now, &old.id), Vec::new());
+    sweep::mark(txn, keys::tombstone_time(now, &old.id));
     Ok(())
 }
 

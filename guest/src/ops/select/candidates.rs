@@ -114,7 +114,7 @@ pub(super) fn gather<H: Host>(
     ty: &ResourceType,
     way: &Way<'_>,
 ) -> Result<Option<Vec<Candidate>>> {
-    let store = &search.ctx.store;
+    let store = &search.ctx.ahead.over(&search.ctx.store);
     let mut found: Vec<Candidate> = Vec::new();
     // These are looked up at once.
     let (mut unique, mut named) = (Vec::new(), Vec::new());

@@ -95,15 +95,26 @@ impl<'a, 'c, H: Host> Search<'a, 'c, H> {
 
     /// The keys of a range after the first `skip`.
     pub(super) fn keys(&self, range: &KeyRange, skip: u64, limit: u32, reverse: bool) -> Result<Vec<Entry>> {
-        let options = ScanOptions { skip, limit, reverse, keys_only: true };
-        let entries = self.ctx.store.scan(range, options).map_err(failure)?;
+        let entries = match self.ctx.ahead.whole(range) {
+            Some(whole) if !reverse => {
+                let (skip, limit) = (usize::try_from(skip).unwrap_or(usize::MAX), limit as usize);
+                whole.iter().skip(skip).take(limit).cloned().collect()
+            }
+            _ => {
+                let options = ScanOptions { skip, limit, reverse, keys_only: true };
+                self.ctx.store.scan(range, options).map_err(failure)?
+            }
+        };
         self.read(entries.len() as u64);
         Ok(entries)
     }
 
     /// How many keys a range holds.
     pub(super) fn count(&self, range: &KeyRange) -> Result<u64> {
-        let count = self.ctx.store.count(range).map_err(failure)?;
+        let count = match self.ctx.ahead.whole(range) {
+            Some(whole) => whole.len() as u64,
+            None => self.ctx.store.count(range).map_err(failure)?,
+        };
         self.read(count);
         Ok(count)
     }
