@@ -171,9 +171,6 @@ fn operator_remedy(found: &str, before: &str) -> String {
             "startswith" => "sw",
             "endswith" => "ew",
             "present" | "exists" => "pr",
-            "[" if last_word(before).contains('.') => {
-                return "; a filter in brackets follows an attribute, not a sub-attribute".to_owned();
-            }
             "in" => return "; compare with each value and join them with `or`".to_owned(),
             _ if found.starts_with('"') => {
                 return "; an operator stands between attribute and value: userName eq \"john\"".to_owned();

@@ -138,6 +138,12 @@ impl Test {
     }
 }
 
+/// What follows an attribute.
+enum Tail {
+    Values(Filter),
+    Test(Test),
+}
+
 fn filter<'t>() -> impl Parser<'t, &'t str, Filter, Extra<'t>> + Clone {
     recursive(|filter| {
         let group =
@@ -146,19 +152,21 @@ fn filter<'t>() -> impl Parser<'t, &'t str, Filter, Extra<'t>> + Clone {
             .ignore_then(space())
             .ignore_then(group.clone())
             .map(|filter| Filter::Not(Box::new(filter)));
-        let values = attribute()
-            .then_ignore(space())
-            .then(
-                filter.padded_by(space()).delimited_by(open('[', Expected::Operator), open(']', Expected::CloseValues)),
-            )
+        let values = filter
+            .padded_by(space())
+            .delimited_by(open('[', Expected::Operator), open(']', Expected::CloseValues))
             .then(just('.').ignore_then(sub_attribute()).then_ignore(space()).then(test()).or_not())
-            .try_map(|((attribute, filter), tail), span| {
-                let attribute = plain(attribute, span)?;
-                Ok(Filter::Values(attribute, Box::new(narrow(filter, tail))))
+            .map(|(filter, tail)| Tail::Values(narrow(filter, tail)));
+        // What begins with an attribute is read once, whatever follows it.
+        let attributed = attribute()
+            .then_ignore(space())
+            .then(choice((values.boxed(), test().map(Tail::Test).boxed())))
+            .try_map(|(attribute, tail), span| match tail {
+                Tail::Values(filter) => Ok(Filter::Values(plain(attribute, span)?, Box::new(filter))),
+                Tail::Test(test) => Ok(test.of(attribute)),
             });
-        let comparison = attribute().then_ignore(space()).then(test()).map(|(attribute, test)| test.of(attribute));
-        // Boxed one by one: inlined into one function, all four would take their stack at every level of nesting.
-        let term = choice((not.boxed(), group.boxed(), values.boxed(), comparison.boxed())).boxed();
+        // Boxed one by one: inlined into one function, all of them would take their stack at every level of nesting.
+        let term = choice((not.boxed(), group.boxed(), attributed.boxed())).boxed();
         let all = chain(term, "and", Filter::And);
         chain(all, "or", Filter::Or)
     })
