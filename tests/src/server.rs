@@ -20,6 +20,13 @@ pub fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace")
 }
 
+/// `scimwell serve` with these arguments, a free port and [`TOKEN`].
+fn serving(arguments: &[&str]) -> Command {
+    let mut command = Command::new(binary());
+    command.args(["serve", "--listen", "127.0.0.1:0", "--token", TOKEN]).args(arguments);
+    command
+}
+
 /// The server binary: `SCIMWELL_BIN`, or the one that `cargo xtask build` leaves.
 pub fn binary() -> PathBuf {
     let path = std::env::var_os("SCIMWELL_BIN").map_or_else(|| built("scimwell"), PathBuf::from);
@@ -49,14 +56,19 @@ impl Server {
 
     /// `scimwell serve --data DIR`: the embedded database.
     pub fn with_data(directory: &Path) -> Self {
-        Self::start(&["--data", directory.to_str().expect("a temporary directory has a UTF-8 name")])
+        Self::with_data_and(directory, |command| command)
     }
 
-    /// `scimwell serve` with these arguments, a free port and [`TOKEN`]; waits until it listens.
-    pub fn start(arguments: &[&str]) -> Self {
-        let mut command = Command::new(binary());
-        command.args(["serve", "--listen", "127.0.0.1:0", "--token", TOKEN]).args(arguments);
+    /// The same in another environment.
+    pub fn with_data_and(directory: &Path, environment: impl FnOnce(&mut Command) -> &mut Command) -> Self {
+        let mut command = serving(&["--data", directory.to_str().expect("a temporary directory has a UTF-8 name")]);
+        environment(&mut command);
         Self::spawn(command)
+    }
+
+    /// `scimwell serve` with these arguments; waits until it listens.
+    pub fn start(arguments: &[&str]) -> Self {
+        Self::spawn(serving(arguments))
     }
 
     /// Any program that prints `listening on http://ADDRESS:PORT` when it is ready.

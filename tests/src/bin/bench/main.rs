@@ -115,7 +115,8 @@ fn bench(extent: Extent, rows: &str) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// One tenant's size: the server and the native core side by side, each on its own copy of the same data.
+/// One tenant's size: the server, with and without lines about requests, and the native core side by side, each on its own copy of
+/// the same data.
 fn measure(report: &mut Report, size: usize, rows: &[Row], time: Duration) -> Result<(), Box<dyn Error>> {
     let data = DataDirectory::new(&format!("bench-{size}"));
     let server = Server::with_data(data.path());
@@ -125,15 +126,20 @@ fn measure(report: &mut Report, size: usize, rows: &[Row], time: Duration) -> Re
     server.terminate();
     server.wait();
 
-    let copy = DataDirectory::new(&format!("bench-{size}-native"));
-    for file in std::fs::read_dir(data.path())? {
-        let file = file?;
-        std::fs::copy(file.path(), copy.path().join(file.file_name()))?;
-    }
+    let copy_for = |whom: &str| -> std::io::Result<DataDirectory> {
+        let copy = DataDirectory::new(&format!("bench-{size}-{whom}"));
+        for file in std::fs::read_dir(data.path())? {
+            let file = file?;
+            std::fs::copy(file.path(), copy.path().join(file.file_name()))?;
+        }
+        Ok(copy)
+    };
+    let (quiet_copy, copy) = (copy_for("quiet")?, copy_for("native")?);
     // What seeding has left for the kernel to write would be written while the first rows are measured.
     disk::settle()?;
     report.disk.push((size, disk::syncs(data.path())?));
     let server = Server::with_data(data.path());
+    let quiet = Server::with_data_and(quiet_copy.path(), |command| command.env("RUST_LOG", "warn"));
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("--native").arg(copy.path());
     let native = Server::spawn(command);
@@ -142,12 +148,13 @@ fn measure(report: &mut Report, size: usize, rows: &[Row], time: Duration) -> Re
     for round in 1..=ROUNDS {
         eprintln!("bench: {} users: round {round} of {ROUNDS}", grouped(size));
         disk::warm(data.path())?;
+        disk::warm(quiet_copy.path())?;
         disk::warm(copy.path())?;
         for &row in rows {
             for &connections in row.connections() {
-                for (way, server) in [(Way::Component, &server), (Way::Native, &native)] {
-                    // An empty answer has no core in it.
-                    if way == Way::Component || row != Row::Empty {
+                for (way, server) in [(Way::Component, &server), (Way::Quiet, &quiet), (Way::Native, &native)] {
+                    // An empty answer has no core in it, and what lines cost is told of many connections.
+                    if way == Way::Component || (row != Row::Empty && (way == Way::Native || connections == 32)) {
                         let at = (server.address(), server.pid());
                         let measured = population.measure(row, connections, at, time / ROUNDS)?;
                         report.add(Cell { way, row, size, connections, measured });
