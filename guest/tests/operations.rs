@@ -1,7 +1,8 @@
 //! The core over the reference store, where a test needs to see more than the wire: the log, races, refusals, sweeping.
 
+use scimwell_guest::Host;
 use scimwell_guest::schema::REGISTRY;
-use scimwell_guest::store::{Mutation, Store, keys};
+use scimwell_guest::store::{Mode, Mutation, Store, keys, sweep, transact};
 use serde_json::json;
 
 mod common;
@@ -175,6 +176,30 @@ fn maintenance_on_request_sweeps_what_no_write_comes_for() {
     assert!(edges.is_empty(), "{} keys left", edges.len());
     let again = send(&host, "POST", "/admin/maintenance", &administrator, None);
     assert_eq!(serde_json::from_slice::<Json>(&again.body).unwrap(), json!({ "steps": 0, "done": true }));
+}
+
+/// Whoever finds nothing to sweep says so by removing the mark; what another marks in that moment must be found by the next.
+#[test]
+fn what_is_marked_while_nothing_was_found_is_still_swept() {
+    fn mark(store: &impl Store, id: &str) {
+        let marked = transact(store, Mode::Commit, |txn| {
+            sweep::mark(txn, keys::gone(id));
+            Ok(())
+        });
+        assert_eq!(marked, Ok(()));
+    }
+    let host = TestHost::default();
+    let store = host.open("default").unwrap();
+    mark(&store, "first");
+    assert_eq!(sweep::step(&store, 0, 0), Ok(true));
+    let memory = host.memory.clone();
+    *host.interruption.borrow_mut() = Some(Box::new(move || {
+        mark(&memory, "second");
+    }));
+    assert_eq!(sweep::step(&store, 0, 0), Ok(false));
+    assert_eq!(sweep::step_if_marked(&store, &store, 0, 0), Ok(true));
+    assert_eq!(sweep::step_if_marked(&store, &store, 0, 0), Ok(false));
+    assert!(host.memory.dump().is_empty());
 }
 
 #[test]

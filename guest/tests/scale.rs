@@ -1,5 +1,5 @@
-//! What a request costs is counted in keys of the store, so that it is the same on every machine: cost follows what is asked
-//! for, not what is there.
+//! What a request costs is counted in keys of the store and in calls of it, so that it is the same on every machine: cost follows
+//! what is asked for, not what is there.
 
 mod common;
 
@@ -14,22 +14,25 @@ use scimwell_guest::resource::{Object, Resource};
 use scimwell_guest::schema::{REGISTRY, ResourceType};
 use scimwell_guest::store::memory::Memory;
 use scimwell_guest::store::{
-    Check, Entry, Key, KeyRange, Mode, Mutation, Outcome, ScanOptions, Store, StoreError, Value, keys, repo, transact,
+    Check, Entry, Key, KeyRange, Mode, Mutation, Outcome, Reading, ScanOptions, Store, StoreError, Value, keys, repo,
+    transact,
 };
 use scimwell_guest::{Host, handle};
 use serde_json::json;
 
-/// Counts the keys that are looked up, walked over or counted.
+/// Counts the keys that are looked up, walked over or counted, and the calls, of which each is a trip where the store is a database.
 #[derive(Clone, Default)]
 struct Counted {
     memory: Memory,
     keys: Rc<Cell<u64>>,
+    calls: Rc<Cell<u64>>,
     clock: Rc<Cell<u64>>,
 }
 
 impl Counted {
     fn charge(&self, keys: u64) {
         self.keys.set(self.keys.get() + keys);
+        self.calls.set(self.calls.get() + 1);
     }
 }
 
@@ -53,7 +56,21 @@ impl Store for Counted {
     }
 
     fn commit(&self, checks: &[Check], mutations: &[Mutation]) -> Result<Outcome, StoreError> {
+        self.charge(0);
         self.memory.commit(checks, mutations)
+    }
+
+    fn read(
+        &self,
+        keys: &[Key],
+        ranges: &[KeyRange],
+        options: ScanOptions,
+        follow: &[Key],
+    ) -> Result<Reading, StoreError> {
+        let reading = self.memory.read(keys, ranges, options, follow)?;
+        let entries: usize = reading.entries.iter().map(Vec::len).sum();
+        self.charge((keys.len() + entries * (1 + follow.len())) as u64);
+        Ok(reading)
     }
 }
 
@@ -114,7 +131,7 @@ fn users(number: usize) -> Counted {
 }
 
 fn send(host: &Counted, method: &str, target: &str, body: &str) -> Json {
-    let headers = vec![Header::new("authorization", "Bearer T")];
+    let headers = vec![Header::new("authorization", "Bearer T"), Header::new("content-type", "application/scim+json")];
     let (method, target, body) = (method.into(), target.into(), body.into());
     let response = handle(host, &Request { method, target, headers, body, ..Request::default() });
     serde_json::from_slice(&response.body).unwrap_or_default()
@@ -257,4 +274,35 @@ fn a_group_too_large_for_an_answer_is_refused_and_never_cut_short() {
     let refused = send(&host, "PUT", &format!("/Groups/{group}?excludedAttributes=members"), &body);
     assert_eq!(refused["scimType"], "tooMany", "{refused}");
     assert_eq!(members(), before);
+}
+
+#[test]
+fn what_identity_providers_do_all_day_takes_few_calls_of_the_store() {
+    let host = users(10);
+    let calls = |method: &str, target: &str, body: Json| {
+        let before = host.calls.get();
+        let answer = send(&host, method, target, &body.to_string());
+        (answer, host.calls.get() - before)
+    };
+    let search = |name: &str| format!("/Users?filter=userName%20eq%20%22{name}%22");
+    let schemas = ["urn:ietf:params:scim:schemas:core:2.0:User"];
+    let body = json!({ "schemas": schemas, "userName": "new@example.com", "externalId": "E-1" });
+
+    // Is she there? What leads to her is read with the configuration, and no more is needed to know that she isn't.
+    let (page, read) = calls("GET", &search("new@example.com"), Json::Null);
+    assert_eq!((&page["totalResults"], read), (&json!(0), 1));
+    // The configuration; whether her name is free; the commit.
+    let (created, written) = calls("POST", "/Users", body);
+    assert_eq!((&created["userName"], written), (&json!("new@example.com"), 3));
+    let id = created["id"].as_str().unwrap().to_owned();
+    let user = format!("/Users/{id}");
+    for found in [search("new@example.com"), "/Users?filter=externalId%20eq%20%22E-1%22".to_owned()] {
+        let (page, read) = calls("GET", &found, Json::Null);
+        assert_eq!((&page["Resources"][0]["id"], read), (&json!(id), 2), "{found}");
+    }
+    assert_eq!(calls("GET", &user, Json::Null).1, 1);
+    let operations = json!([{ "op": "replace", "path": "title", "value": "New" }]);
+    let patch = json!({ "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": operations });
+    let (patched, written) = calls("PATCH", &user, patch);
+    assert_eq!((&patched["title"], written), (&json!("New"), 2));
 }
