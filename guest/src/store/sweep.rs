@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::limits;
 use crate::resource::Timestamp;
 
-use super::{Key, Mode, Read, Store, Txn, answers, counter, edges, keys, tombstones, transact};
+use super::{Key, Mode, Read, Store, Txn, Value, answers, counter, edges, keys, tombstones, transact};
 
 /// Mark that there is something to remove, now or later, by a key of [`keys::to_sweep`].
 pub fn mark<S: Store>(txn: &mut Txn<'_, S>, key: Key) {
@@ -25,7 +25,7 @@ pub fn step_if_marked<S: Store>(
     deletions_since: Timestamp,
 ) -> Result<bool> {
     match reader.peek_one(keys::marked())? {
-        Some(_) => step(store, now, deletions_since),
+        Some(marked) => step_after(store, Some(&marked), now, deletions_since),
         None => Ok(false),
     }
 }
@@ -34,11 +34,16 @@ pub fn step_if_marked<S: Store>(
 /// [`limits::SWEEP_TOMBSTONES`] tombstones of deletions before `deletions_since`. Returns whether there was anything to do.
 pub fn step<S: Store>(store: &S, now: Timestamp, deletions_since: Timestamp) -> Result<bool> {
     let marked = store.peek_one(keys::marked())?;
+    step_after(store, marked.as_ref(), now, deletions_since)
+}
+
+/// The same, where the last mark was read before.
+fn step_after<S: Store>(store: &S, marked: Option<&Value>, now: Timestamp, deletions_since: Timestamp) -> Result<bool> {
     // One look tells of all.
     let Some(entry) = store.entries(&keys::to_sweep(), true, 1)?.pop() else {
         if marked.is_some() {
             transact(store, Mode::Commit, |txn| {
-                if txn.read_one(&keys::marked())? == marked {
+                if txn.read_one(&keys::marked())?.as_ref() == marked {
                     txn.delete(keys::marked());
                 }
                 Ok(())

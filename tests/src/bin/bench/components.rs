@@ -50,6 +50,9 @@ enum Core {
 }
 
 pub(crate) fn bench(files: &[&str]) -> Result<(), Box<dyn Error>> {
+    if files.is_empty() {
+        return Err("no component is named".into());
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut builds = vec![Build::new(&runtime, "the native core".to_owned(), 0, native())?];
     for file in files {
@@ -71,14 +74,14 @@ pub(crate) fn bench(files: &[&str]) -> Result<(), Box<dyn Error>> {
     let mut text = "| | MB |".to_owned();
     OPERATIONS.iter().try_for_each(|(operation, _)| write!(text, " {operation} |"))?;
     writeln!(text, "\n|---|{}", "--:|".repeat(OPERATIONS.len() + 1))?;
-    let Some(first) = builds.first() else { return Err("no component is named".into()) };
+    let native = builds[0].best;
     for build in &builds {
         write!(text, "| {} | {:.2} |", build.name, build.bytes as f64 / 1e6)?;
         build
             .best
             .iter()
-            .zip(first.best)
-            .try_for_each(|(best, first)| write!(text, " {best:.1} µs, {:.2} |", best / first))?;
+            .zip(native)
+            .try_for_each(|(best, native)| write!(text, " {best:.1} µs, {:.2} |", best / native))?;
         writeln!(text)?;
     }
     println!("{text}");

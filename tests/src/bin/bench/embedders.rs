@@ -96,7 +96,7 @@ async fn gets(provider: &Provider, id: &str) -> Result<f64, Box<dyn Error>> {
     Ok(micros(started.elapsed()) / f64::from(requests))
 }
 
-pub(crate) fn request(method: &str, target: &str, body: &str) -> Request {
+fn request(method: &str, target: &str, body: &str) -> Request {
     let headers = [("authorization", "Bearer bench"), ("content-type", "application/scim+json")];
     Request {
         method: method.to_owned(),
